@@ -1,0 +1,91 @@
+"""What a network costs: stride, multiply-adds, latency and peak memory, by looking at or running the real thing.
+
+Used by `training` (checks, warm-up) and `evaluation` (reports).
+
+    multiply_adds(model, size=32), model_stride(model), latency_ms(model, size=32)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import statistics
+import time
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+_MULTIPLYING = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
+
+
+def inference_graph(model: keras.Model, size: int) -> tf.Graph:
+    """Return the TensorFlow graph of the model's inference on one image of `size` pixels a side."""
+    spec = tf.TensorSpec([1, size, size, model.input_shape[-1]], tf.float32)
+    function = tf.function(lambda images: model(images, training=False), autograph=False)
+    return function.get_concrete_function(spec).graph
+
+
+def multiply_adds(model: keras.Model, size: int) -> int:
+    """Return the multiply-adds of the convolutions and matrix products for one image of `size` pixels a side.
+
+    The literature calls this number "FLOPs" or "MACs" of a network. Counted by TensorFlow's own statistics.
+    """
+    graph = inference_graph(model, size)
+    nodes = [operation.node_def for operation in graph.get_operations() if operation.type in _MULTIPLYING]
+    return sum(int(ops.get_stats_for_node_def(graph, node, "flops").value or 0) for node in nodes) // 2
+
+
+def model_stride(model: keras.Model, probe: int = 256) -> int:
+    """Return by how much the model shrinks the image before its global pooling: 4 for a CIFAR ResNet, 32 for ResNet-50.
+
+    Found in the graph: the smallest feature map of a convolution or pooling, for an image of `probe` pixels.
+    """
+    spatial = ("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool")
+    operations = [operation for operation in inference_graph(model, probe).get_operations() if operation.type in spatial]
+    heights = [operation.outputs[0].shape[1] for operation in operations]
+    # maps of one pixel belong to squeeze-and-excitation, not to the trunk
+    return probe // min([height for height in heights if height and height > 1], default=probe)
+
+
+def latency_ms(model: keras.Model, size: int, *, batch: int = 32, repeats: int = 10) -> float:
+    """Return the median time of inference per image in milliseconds, measured on the device in use.
+
+    Args:
+        size: side of the images in pixels.
+        batch: images at a time.
+        repeats: measured calls after two that are not counted.
+    """
+    images = tf.random.stateless_uniform([batch, size, size, model.input_shape[-1]], seed=(0, 0))
+    function = tf.function(lambda x: model(x, training=False), autograph=False)
+    times = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        keras.tree.map_structure(lambda output: output.numpy(), function(images))
+        times.append(time.perf_counter() - start)
+    return 1000.0 * statistics.median(times[2:]) / batch
+
+
+@contextlib.contextmanager
+def peak_memory():
+    """Yield a function that returns the peak memory in bytes since the block began.
+
+    On a GPU this is TensorFlow's allocator on the first device; on a CPU, which has no such account, the resident
+    memory of the whole process (Linux; 0 elsewhere).
+    """
+    device = "GPU:0"
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.reset_memory_stats(device)
+        yield lambda: tf.config.experimental.get_memory_info(device)["peak"]
+        return
+    with contextlib.suppress(OSError):  # resets the peak that VmHWM tells; not to be had in every container
+        pathlib.Path("/proc/self/clear_refs").write_text("5")
+    yield _peak_resident_bytes
+
+
+def _peak_resident_bytes() -> int:
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) * 1024

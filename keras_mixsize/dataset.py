@@ -1,0 +1,271 @@
+"""MixSizeDataset: a source, a plan and a transform as one tf.data.Dataset of batches that change shape every step.
+
+The whole plan is drawn inside the tf.data graph, so the pipeline's only state is the number of the next step: there is
+no shuffle buffer and no Python call. Neighbours: `plan` (which samples), `sources` (their pixels), `training` (fit).
+
+    train = MixSizeDataset.from_arrays(images, labels, regime=regime, augmentation=PadCropFlip(), seed=0)
+    model.fit(train, epochs=200)                                          # MixSizeModel
+    model.fit(train, epochs=200, steps_per_epoch=train.steps_per_epoch)   # any Keras model
+"""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import tensorflow as tf
+from keras.src.trainers.epoch_iterator import EpochIterator
+
+from keras_mixsize import sources
+from keras_mixsize.hashing import fold, scramble
+from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform
+from keras_mixsize.plan import BUCKETS, IMAGES, SAMPLES, Plan
+from keras_mixsize.regime import Regime
+
+
+class MixSizeDataset(tf.data.Dataset):
+    """Batches `(images [B*D, S, S, C], labels [B*D])` of the plan's steps, in order, without end.
+
+    The copies of an image are B rows apart ("duplicate-major"), so that replicas, which take contiguous rows, do not
+    normalise over near-copies. Every step has one of the regime's shapes; there is no smaller last batch. The dataset
+    is endless because an epoch goes on in the plan where the last one ended: `MixSizeModel.fit` knows its length, a
+    plain Keras `fit` must be given `steps_per_epoch=train.steps_per_epoch`, and is refused without.
+
+    Randomness is a hash of (seed, pass, example, duplicate): the same seed gives bitwise the same batches, whatever the
+    parallelism and wherever the iteration starts.
+
+    Args:
+        source: where the examples come from.
+        plan: which examples and which bucket each step takes; a sharded plan gives the worker's rows.
+        transform: augmentation, interpolation, dtype and the user's own maps.
+        start: the first step.
+        parallel_calls: steps prepared at the same time.
+
+    Raises:
+        ValueError: a plan for another number of examples, or a batch that its workers cannot share evenly.
+    """
+
+    def __init__(
+        self,
+        source: sources.Source,
+        plan: Plan,
+        transform: Transform = Transform(),
+        *,
+        start: int = 0,
+        parallel_calls: int = tf.data.AUTOTUNE,
+    ):
+        if plan.num_examples != source.num_examples:
+            raise ValueError(f"plan is for {plan.num_examples} examples, but the source has {source.num_examples}")
+        for bucket in plan.regime.buckets:
+            if bucket.batch % plan.workers:
+                raise ValueError(
+                    f"the batch must be divisible by the {plan.workers} workers in every bucket, got {bucket.batch} at "
+                    f"size {bucket.size}; solve the regime with a multiple_of that {plan.workers} divides"
+                )
+        self.source = source
+        self.plan = plan
+        self.transform = transform
+        self.start = start
+        self.parallel_calls = parallel_calls
+        self._dataset = _batches(source, plan, transform, start, parallel_calls)
+        super().__init__(self._dataset._variant_tensor)
+
+    # Constructors
+
+    @classmethod
+    def from_source(
+        cls,
+        source: sources.Source,
+        *,
+        regime: Regime,
+        seed: int = 0,
+        sampling: str = "shuffled",
+        parallel_calls: int = tf.data.AUTOTUNE,
+        **transform,
+    ) -> MixSizeDataset:
+        """Return the training batches of any source.
+
+        Args:
+            source: where the examples come from.
+            regime: the buckets and their shares.
+            seed: of the order and of every augmentation.
+            sampling: `"shuffled"` or `"independent"`, see `Plan`.
+            parallel_calls: steps prepared at the same time.
+            **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
+        """
+        plan = Plan(regime, num_examples=source.num_examples, seed=seed, sampling=sampling)
+        return cls(source, plan, Transform(**transform), parallel_calls=parallel_calls)
+
+    @classmethod
+    def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Regime, **options) -> MixSizeDataset:
+        """Return the training batches of images in memory; see `ArraySource` for them and `from_source` for options.
+
+        Images are padded by an eighth of their side, cropped and flipped unless `augmentation=` says otherwise.
+        """
+        source = sources.ArraySource(images, labels)
+        return cls.from_source(source, regime=regime, **_array_defaults(source) | options)
+
+    @classmethod
+    def from_folder(cls, path, *, regime: Regime, channels: int = 3, **options) -> MixSizeDataset:
+        """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`.
+
+        A random resized crop and a flip are taken unless `augmentation=` says otherwise.
+        """
+        source = sources.folder(path, channels=channels)
+        return cls.from_source(source, regime=regime, **{"augmentation": RandomResizedCrop()} | options)
+
+    @classmethod
+    def from_tfds(
+        cls, name: str, *, regime: Regime, split: str = "train", data_dir: str | None = None, **options
+    ) -> MixSizeDataset:
+        """Return the training batches of a tensorflow-datasets data set; see `sources.tfds_source`.
+
+        Augmented like arrays where all images have one size, like a folder where they do not.
+        """
+        source = sources.tfds_source(name, split, data_dir=data_dir)
+        in_memory = isinstance(source, sources.ArraySource)
+        defaults = _array_defaults(source) if in_memory else {"augmentation": RandomResizedCrop()}
+        return cls.from_source(source, regime=regime, **defaults | options)
+
+    @classmethod
+    def from_embedded(cls, split: str = "train", *, regime: Regime, **options) -> MixSizeDataset:
+        """Return the training batches of the Fashion-MNIST subset inside the package; see `sources.fashion_mnist`."""
+        source = sources.fashion_mnist(split)
+        return cls.from_source(source, regime=regime, **_array_defaults(source) | options)
+
+    # The same data, seen otherwise
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, the same for every epoch."""
+        return self.plan.steps_per_epoch
+
+    def starting_at(self, step: int) -> MixSizeDataset:
+        """Return the dataset from another step on, at once: no earlier batch is made."""
+        return MixSizeDataset(self.source, self.plan, self.transform, start=step, parallel_calls=self.parallel_calls)
+
+    def shard(self, num_shards: int, index: int) -> MixSizeDataset:
+        """Return one worker's rows of every step (tf.data's own `shard` would hand out whole steps)."""
+        plan = self.plan.shard(index, num_shards)
+        return MixSizeDataset(self.source, plan, self.transform, start=self.start, parallel_calls=self.parallel_calls)
+
+    def at_size(self, size: int, batch: int | None = None) -> MixSizeDataset:
+        """Return batches of the same examples and augmentation at one size, for batch-norm calibration.
+
+        Args:
+            size: side in pixels.
+            batch: images per step; unless given, what the base's budget holds at that size, at most the examples.
+        """
+        if batch is None:
+            batch = min(max(1, self.plan.regime.base.cost // size**2), self.source.num_examples)
+        plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
+        return MixSizeDataset(self.source, plan, self.transform, parallel_calls=self.parallel_calls)
+
+    # tf.data.Dataset
+
+    @property
+    def element_spec(self):
+        """Images `[None, None, None, C]` and labels: the sizes change, so the static shape does not say them."""
+        return self._dataset.element_spec
+
+    def _inputs(self):
+        return [self._dataset]
+
+    def cardinality(self):
+        """Return `tf.data.INFINITE_CARDINALITY`.
+
+        Raises:
+            ValueError: Keras asks, for a `fit` or `evaluate` that was given no number of steps and would never end.
+        """
+        adapter = inspect.currentframe().f_back
+        asker = adapter.f_back.f_locals.get("self") if adapter and adapter.f_back else None
+        if isinstance(asker, EpochIterator) and asker.steps_per_epoch is None:
+            raise ValueError(
+                "steps_per_epoch must be given, because a MixSizeDataset is endless: use "
+                f"steps_per_epoch={self.steps_per_epoch} (train.steps_per_epoch), or MixSizeModel, which knows it"
+            )
+        return self._dataset.cardinality()
+
+
+def _array_defaults(source: sources.ArraySource) -> dict:
+    return {"augmentation": PadCropFlip(padding=max(1, source.images.shape[1] // 8))}
+
+
+def _batches(source, plan: Plan, transform: Transform, start: int, parallel_calls: int) -> tf.data.Dataset:
+    """Return the endless dataset of a plan's batches from step `start` on."""
+    first_sample = plan.at(start).first_sample
+    sizes = tf.constant([bucket.size for bucket in plan.regime.buckets])
+    batches = tf.constant(plan.batches)
+    duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
+    labels = tf.constant(source.labels)
+
+    def advance(sample, step):
+        bucket = draw_bucket(plan, step)
+        return sample + batches[bucket], (bucket, sample)
+
+    def load(bucket, sample):
+        low, high = plan.slice_of(batches[bucket])
+        indices, passes = draw_samples(plan, tf.range(sample + low, sample + high))
+        copies = duplicates[bucket]
+        seeds = draw_seeds(plan, indices, passes, copies)
+        images = source.render(indices, seeds, sizes[bucket], transform)
+        images = tf.ensure_shape(images, [None, None, None, source.channels])
+        tiling = [copies] + [1] * (labels.shape.rank - 1)
+        return transform.finish(images, tf.tile(tf.gather(labels, indices), tiling), seeds)
+
+    steps = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    loaded = steps.scan(tf.constant(first_sample, tf.int64), advance).map(
+        load, num_parallel_calls=parallel_calls, deterministic=True
+    )
+    options = tf.data.Options()
+    # The rows of a step belong to the plan: tf.distribute may split a batch, but never hand out steps.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    endless = loaded.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return endless.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+# The plan's draws, inside the input graph
+
+
+def draw_bucket(plan: Plan, step: tf.Tensor) -> tf.Tensor:
+    """Return what `plan.buckets` gives for one step: int32 scalar from an int64 scalar."""
+    if plan.sampling == "independent":
+        draw = tf.cast(fold(plan_key(plan), BUCKETS, _word(step)), tf.int64)
+    else:
+        key = fold(plan_key(plan), BUCKETS, _word(step // plan.steps_per_epoch))
+        draw = shuffled_tensor((step % plan.steps_per_epoch)[None], plan.steps_per_epoch, key)
+    return tf.reduce_sum(tf.cast(draw >= plan.edges, tf.int32))
+
+
+def draw_samples(plan: Plan, stream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return what `plan.samples` gives: (examples, passes), int64 `[N]` each, from positions int64 `[N]`."""
+    passes = stream // plan.num_examples
+    keys = fold(plan_key(plan), SAMPLES, _word(passes))
+    return shuffled_tensor(stream % plan.num_examples, plan.num_examples, keys), passes
+
+
+def draw_seeds(plan: Plan, indices: tf.Tensor, passes: tf.Tensor, duplicates: tf.Tensor) -> tf.Tensor:
+    """Return a seed for each copy of each image: uint32 `[D*B]`, a hash of (seed, pass, example, duplicate)."""
+    keys = fold(plan_key(plan), IMAGES, _word(passes), _word(indices))
+    copies = tf.cast(tf.range(duplicates), tf.uint32)
+    return tf.reshape(fold(keys[None, :], copies[:, None]), [-1])
+
+
+def shuffled_tensor(index: tf.Tensor, count: int, key: tf.Tensor) -> tf.Tensor:
+    """Return what `hashing.shuffled` gives, for tensors: int64 `[N]` from int64 `[N]`, uint32 `[N]` or `[1]` keys."""
+    limit = tf.constant(count, tf.uint32)
+    (place,) = tf.while_loop(
+        lambda place: tf.reduce_any(place >= limit),
+        lambda place: [tf.where(place >= limit, scramble(place, count, key), place)],
+        [scramble(_word(index), count, key)],
+    )
+    return tf.cast(place, tf.int64)
+
+
+def plan_key(plan: Plan) -> tf.Tensor:
+    """Return the plan's key: uint32 `[1]`."""
+    return tf.constant(plan.key)
+
+
+def _word(numbers: tf.Tensor) -> tf.Tensor:
+    return tf.cast(numbers, tf.uint32)

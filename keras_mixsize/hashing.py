@@ -1,0 +1,100 @@
+"""Stateless integer hashing: the one source of randomness in plans and images.
+
+Every function here is arithmetic on unsigned 32-bit integers, written with operators that NumPy arrays and
+TensorFlow tensors share. The plan (NumPy) and the input graph (TensorFlow) therefore draw the same numbers
+without exchanging any, on every worker and after every restart. `plan` and `images` build on it.
+
+    key = fold(seed, STREAM, epoch)             # one 32-bit key from several numbers
+    position = scramble(index, count, key)      # a keyed shuffle of range(count), element by element
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+ROUNDS = 4  # each round mixes both halves of the index; a test compares the result with a fair shuffle
+WORD = 2**32
+
+
+def mix(word):
+    """Return the 32-bit hash of every word: each input bit flips about half of the output bits.
+
+    Args:
+        word: uint32 array or tensor of any shape.
+
+    Returns:
+        uint32 of the same shape and kind.
+
+    Source: the constants are Chris Wellons' `lowbias32` (public domain), found by search for low bias.
+    """
+    word = (word ^ (word // 65536)) * 0x7FEB352D
+    word = (word ^ (word // 32768)) * 0x846CA68B
+    return word ^ (word // 65536)
+
+
+def fold(first, *rest):
+    """Return one uint32 key from several numbers; their order matters.
+
+    Args:
+        first: uint32 array or tensor.
+        *rest: Python integers below 2^32, or uint32 arrays or tensors that broadcast with `first`.
+    """
+    key = mix(first + 0x9E3779B9)  # the offset keeps an all-zero input from hashing to zero
+    for value in rest:
+        key = mix((key ^ value) + 0x9E3779B9)
+    return key
+
+
+def seed_key(seed: int) -> np.ndarray:
+    """Return the 32-bit key of a seed: uint32 `[1]`, an array because NumPy warns where scalars wrap around.
+
+    Raises:
+        ValueError: the seed is no integer at or above 0.
+    """
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed must be an integer at or above 0, got {seed!r}")
+    return np.random.SeedSequence(int(seed)).generate_state(1, np.uint32)
+
+
+def scramble(index, count: int, key):
+    """Return one pass of a keyed permutation of `range(rows * columns)`, the smallest grid that holds `count`.
+
+    The grid is nearly square, so less than one row lies outside `range(count)`; a caller who wants a permutation of
+    `range(count)` itself feeds results at or above `count` back in until none is left ("cycle walking").
+
+    Args:
+        index: uint32 array or tensor, each below rows * columns.
+        count: number of items, 1 to 2^31.
+        key: uint32 array or tensor that broadcasts to `index`'s shape.
+
+    Source: a Feistel network over two moduli; J. Black and P. Rogaway, "Ciphers with arbitrary finite domains",
+    CT-RSA 2002.
+    """
+    rows = math.isqrt(count - 1) + 1
+    columns = -(-count // rows)
+    row, column = index // columns, index % columns
+    for turn in range(ROUNDS):
+        row = (row + fold(key, 2 * turn, column) % rows) % rows
+        column = (column + fold(key, 2 * turn + 1, row) % columns) % columns
+    return row * columns + column
+
+
+def shuffled(index: np.ndarray, count: int, key) -> np.ndarray:
+    """Return where a keyed shuffle of `range(count)` puts each index (NumPy).
+
+    Args:
+        index: integer array of at least one dimension, each in [0, count).
+        count: number of items, 1 to 2^31.
+        key: uint32 array that broadcasts to `index`'s shape.
+
+    Returns:
+        int64 array of `index`'s shape; over all indices of one key, a permutation.
+    """
+    index = np.asarray(index, np.uint32)
+    keys = np.broadcast_to(key, index.shape)
+    place = scramble(index, count, keys)
+    while (outside := place >= count).any():
+        place[outside] = scramble(place[outside], count, keys[outside])
+    return place.astype(np.int64)

@@ -1,0 +1,42 @@
+"""The model zoo: networks that accept any image size; nothing else in the library imports it.
+
+    model = models.build("resnet14", classes=10, channels=1)
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+
+import keras
+
+from keras_mixsize.models.cifar_resnet import cifar_resnet
+
+_BUILDERS = {f"resnet{depth}": functools.partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)}
+
+
+def names() -> list[str]:
+    """Return every name that `build` takes."""
+    return list(_BUILDERS)
+
+
+def build(name: str, *, classes: int, channels: int = 3, **options) -> keras.Model:
+    """Return a network by name.
+
+    Args:
+        name: one of `names()`.
+        classes: number of logits.
+        channels: of the images.
+        **options: of the network's own function.
+
+    Raises:
+        ValueError: an unknown name; the message lists the known ones and the nearest.
+    """
+    if name not in _BUILDERS:
+        close = difflib.get_close_matches(name, _BUILDERS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"model must be one of {', '.join(_BUILDERS)}, got {name!r}{hint}")
+    return _BUILDERS[name](classes=classes, channels=channels, **options)
+
+
+__all__ = ["build", "cifar_resnet", "names"]

@@ -1,0 +1,395 @@
+"""Bucket and Regime: which image sizes a training run uses, how often, and with what batch and duplicates.
+
+A regime is a closed list of buckets (S, B, D): every shape that the trainer will ever see is in it. NumPy only;
+`plan` draws steps from it, `presets` holds the named ones.
+
+    regime = Regime.solve({32: .3, 48: .2, 24: .3, 16: .2}, base_size=32, base_batch=64, grow="duplicates")
+    print(regime.table(num_examples=50_000))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_mixsize import presets
+
+GROW = ("batch", "duplicates", "both", "none")
+SHARE = ("steps", "samples")
+ROUNDING = ("within_budget", "nearest")
+
+
+def check_choice(name: str, value, choices) -> None:
+    """Raise a ValueError that lists the choices, unless `value` is one of them."""
+    if value not in choices:
+        close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
+
+
+def _check_count(name: str, value) -> None:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bucket:
+    """One shape of a training step: `batch` images, each in `duplicates` augmented copies, at `size` pixels a side.
+
+    Attributes:
+        size: side of the square images in pixels (S).
+        batch: different images in a step, over all replicas (B).
+        duplicates: augmented copies of each image (D).
+        probability: how often the bucket is used, in [0, 1]; `Regime.share` says of what it is a share.
+
+    Raises:
+        ValueError: a field is out of range.
+    """
+
+    size: int
+    batch: int
+    duplicates: int = 1
+    probability: float = 1.0
+
+    def __post_init__(self):
+        _check_count("size", self.size)
+        _check_count("batch", self.batch)
+        _check_count("duplicates", self.duplicates)
+        if not (isinstance(self.probability, (int, float)) and 0 <= self.probability <= 1):
+            raise ValueError(f"probability of size {self.size} must lie in [0, 1], got {self.probability!r}")
+
+    @property
+    def images(self) -> int:
+        """Images that a step processes: B * D."""
+        return self.batch * self.duplicates
+
+    @property
+    def cost(self) -> int:
+        """Pixels that a step processes: S^2 * B * D, a proxy for its time and memory."""
+        return self.size**2 * self.images
+
+    def __str__(self) -> str:
+        return f"{self.size}x{self.batch}x{self.duplicates}:{self.probability!r}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Regime:
+    """A discrete distribution over buckets, all of about the same cost.
+
+    Attributes:
+        buckets: the buckets, in the order given; sizes may repeat with other B and D.
+        share: what the probabilities are shares of: `"steps"` (p is the probability that a step uses the bucket) or
+            `"samples"` (p is the bucket's share of an epoch's samples, the rule of the authors' code).
+        base: the fixed-size bucket whose cost is the budget; the costliest bucket unless given.
+        rounding: `"within_budget"` (no bucket costs more than the base) or `"nearest"` (buckets may).
+
+    Raises:
+        ValueError: probabilities that do not sum to 1, a bucket above the budget, no bucket, unknown choices.
+
+    Source: Hoffer et al., "Mix & Match", arXiv 1908.08986, section 3.
+    """
+
+    buckets: tuple[Bucket, ...]
+    share: str = "steps"
+    base: Bucket | None = None
+    rounding: str = "within_budget"
+
+    def __post_init__(self):
+        object.__setattr__(self, "buckets", tuple(self.buckets))
+        if not self.buckets:
+            raise ValueError("buckets must hold at least one Bucket, got none")
+        check_choice("share", self.share, SHARE)
+        check_choice("rounding", self.rounding, ROUNDING)
+        _check_probabilities([bucket.probability for bucket in self.buckets])
+        if self.base is None:
+            costliest = max(self.buckets, key=lambda bucket: bucket.cost)
+            object.__setattr__(self, "base", dataclasses.replace(costliest, probability=1.0))
+        if self.rounding == "within_budget":
+            _check_budget(self.buckets, self.base)
+
+    # Ways to make one
+
+    @classmethod
+    def solve(
+        cls,
+        sizes: Mapping[int, float],
+        *,
+        base_size: int,
+        base_batch: int,
+        base_duplicates: int = 1,
+        grow: str = "batch",
+        share: str = "steps",
+        rounding: str = "within_budget",
+        multiple_of: int = 8,
+    ) -> Regime:
+        """Return the regime that spends the base's budget S0^2 * B0 * D0 at every size.
+
+        What a small size saves is spent on what `grow` names. A size above the base always takes fewer images: first
+        fewer duplicates, then a smaller batch.
+
+        - `"batch"` (B+): B = B0 * (S0/S)^2.
+        - `"duplicates"` (D+): D = D0 * (S0/S)^2, B at most B0.
+        - `"both"`: B = B0 * S0/S and D = D0 * S0/S.
+        - `"none"`: B0 and D0 stay, and small sizes are simply cheaper steps.
+
+        Args:
+            sizes: side in pixels -> probability; the probabilities sum to 1.
+            base_size: side in pixels of the baseline (S0).
+            base_batch: different images per step of the baseline (B0).
+            base_duplicates: copies per image of the baseline (D0).
+            grow: see above.
+            share: what the probabilities are shares of, `"steps"` or `"samples"`.
+            rounding: `"within_budget"` rounds D to the nearest integer and then B down to a multiple of
+                `multiple_of`, so that no step costs more than the base. `"nearest"` rounds both to the nearest integer
+                as the authors' code does: steps then cost from about 0.7 to 1.65 of the base.
+            multiple_of: divisor of every batch under `"within_budget"`; a multiple of the number of replicas.
+
+        Raises:
+            ValueError: arguments out of range, or a size at which the budget holds less than one batch.
+        """
+        check_choice("grow", grow, GROW)
+        check_choice("rounding", rounding, ROUNDING)
+        _check_count("multiple_of", multiple_of)
+        if not isinstance(sizes, Mapping) or not sizes:
+            raise ValueError(f"sizes must map each size to its probability, such as {{32: 0.5, 24: 0.5}}, got {sizes!r}")
+        _check_probabilities(list(sizes.values()))
+        base = Bucket(base_size, base_batch, base_duplicates)
+        if rounding == "within_budget" and base_batch % multiple_of:
+            raise ValueError(
+                f"base_batch must be a multiple of multiple_of={multiple_of}, got {base_batch}; "
+                f"use {math.ceil(base_batch / multiple_of) * multiple_of} or another multiple_of"
+            )
+        fit = _fit_within_budget if rounding == "within_budget" else _fit_nearest
+        shapes = {size: fit(Bucket(size, 1).size, base, grow, multiple_of) for size in sizes}
+        buckets = tuple(Bucket(size, *shapes[size], probability) for size, probability in sizes.items())
+        return cls(buckets, share=share, base=base, rounding=rounding)
+
+    @classmethod
+    def fixed(cls, size: int, batch: int, duplicates: int = 1) -> Regime:
+        """Return the regime of one bucket: ordinary training at one size, the baseline."""
+        return cls((Bucket(size, batch, duplicates),))
+
+    @classmethod
+    def preset(cls, name: str, **solve_options) -> Regime:
+        """Return a named regime: `family/mode`, such as `"cifar/d+"` or `"imagenet144/baseline"`.
+
+        Args:
+            name: one of `presets.preset_names()`.
+            **solve_options: passed on to `solve`, for instance `share="samples"` or `base_batch=128`.
+
+        Raises:
+            ValueError: an unknown name; the message lists the known ones.
+        """
+        check_choice("preset", name, presets.preset_names())
+        family_name, mode = name.split("/")
+        family = presets.FAMILIES[family_name]
+        options = {"base_size": family.base_size, "base_batch": family.base_batch} | solve_options
+        if mode == "baseline":
+            return cls.fixed(options["base_size"], options["base_batch"], options.get("base_duplicates", 1))
+        return cls.solve(family.sizes, grow=presets.MODES[mode], **options)
+
+    @classmethod
+    def parse(cls, text: str, **solve_options) -> Regime:
+        """Return the regime that a compact text says, for command-line flags.
+
+        `"32:0.3,48:0.2,24:0.3,16:0.2"` names sizes and probabilities and is solved with `solve_options`;
+        `"32x64x1:0.5,16x64x4:0.5"` names size x batch x duplicates and is taken as written (x1 may be left out).
+
+        Args:
+            text: entries separated by commas.
+            **solve_options: `solve`'s arguments for the short form; `share` for both.
+
+        Raises:
+            ValueError: an entry that cannot be read, or forms that are mixed.
+        """
+        shapes = [_parse_entry(entry) for entry in text.split(",") if entry.strip()]
+        if not shapes:
+            raise ValueError(f'regime text must hold entries such as "32:0.5,24:0.5", got {text!r}')
+        lengths = {len(shape) == 1 for shape, _ in shapes}
+        if len(lengths) > 1:
+            raise ValueError(f"regime text must give batches for all sizes or for none, got {text!r}")
+        if lengths == {True}:
+            sizes = [shape[0] for shape, _ in shapes]
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(f"regime text must name each size once unless it gives batches, got {text!r}")
+            if not {"base_size", "base_batch"} <= solve_options.keys():
+                raise ValueError(f"regime text {text!r} gives no batches, so base_size and base_batch are needed")
+            return cls.solve({shape[0]: p for shape, p in shapes}, **solve_options)
+        buckets = tuple(Bucket(*shape, probability=probability) for shape, probability in shapes)
+        return cls(buckets, share=solve_options.get("share", "steps"))
+
+    # Text and JSON
+
+    def __str__(self) -> str:
+        """Return the compact text that `parse` reads."""
+        return ",".join(map(str, self.buckets))
+
+    def to_json(self) -> str:
+        """Return the regime as JSON; `from_json` gives an equal one back."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Regime:
+        """Return the regime that `to_json` wrote.
+
+        Raises:
+            ValueError: the text is no such JSON.
+        """
+        try:
+            fields = json.loads(text)
+            buckets = tuple(Bucket(**bucket) for bucket in fields.pop("buckets"))
+            base = Bucket(**fields.pop("base"))
+            return cls(buckets, base=base, **fields)
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"regime JSON cannot be read ({error}); write it with Regime.to_json()") from error
+
+    # What it amounts to
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The different sizes in pixels, ascending."""
+        return tuple(sorted({bucket.size for bucket in self.buckets}))
+
+    @property
+    def step_shares(self) -> np.ndarray:
+        """Expected share of the steps that use each bucket: float64 `[buckets]`, sums to 1."""
+        return self._shares(per_step=self.share == "steps", weight=lambda bucket: 1.0 / bucket.batch)
+
+    @property
+    def sample_shares(self) -> np.ndarray:
+        """Expected share of the samples that each bucket sees: float64 `[buckets]`, sums to 1."""
+        return self._shares(per_step=self.share == "samples", weight=lambda bucket: bucket.batch)
+
+    def _shares(self, per_step: bool, weight) -> np.ndarray:
+        probabilities = np.array([bucket.probability for bucket in self.buckets])
+        weights = 1.0 if per_step else np.array([weight(bucket) for bucket in self.buckets])
+        return probabilities * weights / np.sum(probabilities * weights)
+
+    @property
+    def mean_batch(self) -> float:
+        """Expected number of different images in a step."""
+        return float(self.step_shares @ [bucket.batch for bucket in self.buckets])
+
+    @property
+    def mean_size(self) -> float:
+        """Expected size of a step in pixels."""
+        return float(self.step_shares @ [bucket.size for bucket in self.buckets])
+
+    @property
+    def mean_cost(self) -> float:
+        """Expected cost of a step, relative to the base."""
+        return float(self.step_shares @ [bucket.cost for bucket in self.buckets]) / self.base.cost
+
+    def steps_per_epoch(self, num_examples: int) -> int:
+        """Return the steps after which about `num_examples` samples have been seen, one per bucket at least."""
+        _check_count("num_examples", num_examples)
+        return max(round(num_examples / self.mean_batch), len(self.buckets))
+
+    def check_replicas(self, replicas: int) -> None:
+        """Raise a ValueError if a bucket's B * D images cannot be split evenly over `replicas`."""
+        for bucket in self.buckets:
+            if bucket.images % replicas:
+                raise ValueError(
+                    f"B*D must be divisible by the {replicas} replicas in every bucket, got "
+                    f"{bucket.batch}*{bucket.duplicates}={bucket.images} at size {bucket.size}; "
+                    f"solve the regime with multiple_of={math.lcm(8, replicas)}"
+                )
+
+    def table(self, num_examples: int | None = None) -> str:
+        """Return the regime as text, a line per bucket, before anything is trained.
+
+        Args:
+            num_examples: number of training examples; adds the steps and the cost of an epoch.
+
+        Returns:
+            Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute.
+        """
+        costs = np.array([bucket.cost for bucket in self.buckets], float) / self.base.cost
+        compute = self.step_shares * costs / (self.step_shares @ costs)
+        lines = ["    S     B   D   cost   steps  samples  compute"]
+        for bucket, *columns in zip(self.buckets, costs, self.step_shares, self.sample_shares, compute):
+            cost, steps, samples, work = columns
+            lines.append(
+                f"{bucket.size:5d} {bucket.batch:5d} {bucket.duplicates:3d} {cost:6.3f} "
+                f"{steps:7.1%} {samples:8.1%} {work:8.1%}"
+            )
+        lines.append(f"mean size {self.mean_size:.1f} px, mean batch {self.mean_batch:.1f}, mean cost {self.mean_cost:.3f}")
+        if num_examples is not None:
+            steps = self.steps_per_epoch(num_examples)
+            base_steps = num_examples / self.base.batch
+            lines.append(
+                f"{steps} steps per epoch of {num_examples} examples (base: {base_steps:.0f}), "
+                f"epoch cost {steps * self.mean_cost / base_steps:.3f} of the base's"
+            )
+        return "\n".join(lines)
+
+
+def _check_probabilities(probabilities: list[float]) -> None:
+    for probability in probabilities:
+        if not isinstance(probability, (int, float)) or not probability >= 0:
+            raise ValueError(f"probabilities must not be negative, got {probability!r}")
+    total = math.fsum(probabilities)
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise ValueError(f"probabilities must sum to 1, got {probabilities} with the sum {total:g}")
+    if 0 in probabilities:
+        raise ValueError(f"probabilities must be above 0, got {probabilities}; leave the unused size out")
+
+
+def _check_budget(buckets: tuple[Bucket, ...], base: Bucket) -> None:
+    for bucket in buckets:
+        if bucket.cost > base.cost:
+            raise ValueError(
+                f"bucket S={bucket.size} B={bucket.batch} D={bucket.duplicates} costs {bucket.cost} pixels, above the "
+                f"budget of {base.cost} (S={base.size} B={base.batch} D={base.duplicates}); "
+                f'take fewer images, or rounding="nearest" to allow it'
+            )
+
+
+def _fit_within_budget(size: int, base: Bucket, grow: str, multiple_of: int) -> tuple[int, int]:
+    """Return (batch, duplicates) of a size, at most the base's cost."""
+    scale = (base.size / size) ** 2
+    duplicate_scale = {"batch": min(scale, 1), "duplicates": scale, "both": math.sqrt(scale), "none": min(scale, 1)}[grow]
+    duplicates = max(1, round(base.duplicates * duplicate_scale))
+    batch = base.cost // (size**2 * duplicates)
+    if grow in ("duplicates", "none"):
+        batch = min(batch, base.batch)
+    batch -= batch % multiple_of
+    if not batch:
+        raise ValueError(
+            f"size {size} does not fit: the budget of {base.cost} pixels holds {base.cost // size**2} images of that "
+            f"size, less than multiple_of={multiple_of}; use a larger base_batch or a smaller multiple_of"
+        )
+    return batch, duplicates
+
+
+def _fit_nearest(size: int, base: Bucket, grow: str, multiple_of: int) -> tuple[int, int]:
+    """Return (batch, duplicates) of a size by the authors' rule: nearest integers, the budget is not a bound."""
+    del multiple_of
+    scale = base.size / size if grow == "both" else (base.size / size) ** 2
+    if grow == "none":
+        scale = min(scale, 1)
+    grow_duplicates = grow in ("duplicates", "both") and scale * base.duplicates >= 0.5
+    grow_batch = grow in ("batch", "both", "none") or not grow_duplicates
+    batch = max(1, round(scale * base.batch)) if grow_batch else base.batch
+    duplicates = max(1, round(scale * base.duplicates)) if grow_duplicates else base.duplicates
+    return batch, duplicates
+
+
+def _parse_entry(entry: str) -> tuple[tuple[int, ...], float]:
+    """Return ((size[, batch[, duplicates]]), probability) of one entry such as `32x64x1:0.5`."""
+    try:
+        shape, probability = entry.split(":")
+        numbers = tuple(int(part) for part in shape.split("x"))
+        if len(numbers) > 3:
+            raise ValueError("more than three numbers")
+        return numbers, float(probability)
+    except ValueError as error:
+        raise ValueError(
+            f"regime entry {entry!r} cannot be read ({error}); write size:probability, such as 32:0.3, "
+            "or sizexbatchxduplicates:probability, such as 32x64x1:0.3"
+        ) from error

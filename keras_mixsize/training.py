@@ -1,0 +1,393 @@
+"""MixSizeModel: a Keras model whose training step is traced once per bucket, with gradient smoothing.
+
+Wraps any functional or sequential model and keeps Keras's `compile`, `fit`, `evaluate`, callbacks and saving.
+Neighbours: `dataset` (what it trains on), `smoothing`, `size_metrics`, `cost` (checks, warm-up).
+
+    model = MixSizeModel.from_model(network, l2=1e-4)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, ["accuracy"])
+    model.fit(train, epochs=200)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import keras
+import tensorflow as tf
+
+from keras_mixsize import cost
+from keras_mixsize.dataset import MixSizeDataset
+from keras_mixsize.regime import Bucket, Regime
+from keras_mixsize.size_metrics import SizeLogs, SizeMetrics
+from keras_mixsize.smoothing import SmoothingState, smooth
+from keras_mixsize.sources import check_label_range
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmUp:
+    """What `MixSizeModel.warm_up` measured for one bucket.
+
+    Attributes:
+        bucket: the shape.
+        compile_seconds: the first step, with tracing and compilation, less a later step.
+        step_seconds: a later step.
+        peak_bytes: peak memory, see `cost.peak_memory`.
+    """
+
+    bucket: Bucket
+    compile_seconds: float
+    step_seconds: float
+    peak_bytes: int
+
+    def __str__(self) -> str:
+        shape = f"S={self.bucket.size} B={self.bucket.batch} D={self.bucket.duplicates}"
+        times = f"compiled in {self.compile_seconds:.1f} s, {1000 * self.step_seconds:.0f} ms per step"
+        return f"{shape}: {times}, peak {self.peak_bytes / 2**20:.0f} MiB"
+
+
+@keras.saving.register_keras_serializable(package="keras_mixsize")
+class MixSizeModel(keras.Model):
+    """A Keras model trained at mixed image sizes.
+
+    `fit(MixSizeDataset)` goes on in the dataset's plan at `position`, the number of steps this model has trained, which
+    is saved with it. Loss and metrics of each size join the logs at the end of an epoch (`loss_32`, `accuracy_48`).
+
+    Args:
+        network: a built functional or sequential model of input (None, None, C); its layers are shared, not copied.
+        smoothing: momentum of the gradient smoothing, in [0, 1), or None to train without it.
+        l2: strength of the L2 weight decay, added to the gradient of every weight of two or more dimensions (so not of
+            biases and batch norm) after smoothing and before momentum. Keras's `weight_decay` is decoupled: another thing.
+        stride: sizes must be multiples of it; found from the network unless given.
+
+    Raises:
+        ValueError: a network with a fixed image size, no image input, or options out of range.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        smoothing: float | None = 0.9,
+        l2: float = 0.0,
+        stride: int | None = None,
+        **kwargs,
+    ):
+        _check_network(network)
+        if smoothing is not None and not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing must be a momentum in [0, 1) or None, got {smoothing!r}")
+        if l2 < 0:
+            raise ValueError(f"l2 must not be negative, got {l2!r}")
+        super().__init__(**{"name": f"mixsize_{network.name}"} | kwargs)
+        self.network = network
+        self.smoothing = smoothing
+        self.l2 = l2
+        self.stride = stride if stride is not None else cost.model_stride(network)
+        state = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
+        self._norm = self.add_weight(name="smoothing_norm", dtype="float32", **state)
+        self._norm_steps = self.add_weight(name="smoothing_steps", dtype="int64", **state)
+        self._position = self.add_weight(name="position", dtype="int64", **state)
+        self._size_metrics = SizeMetrics((), ())
+        self._traced_step = None
+        self.built = True
+
+    @classmethod
+    def from_model(cls, network: keras.Model, **options) -> MixSizeModel:
+        """Return `MixSizeModel(network, **options)`."""
+        return cls(network, **options)
+
+    def get_config(self):
+        """Return what `from_config` needs, the wrapped network included."""
+        own = {"smoothing": self.smoothing, "l2": self.l2, "stride": self.stride}
+        return super().get_config() | own | {"network": keras.saving.serialize_keras_object(self.network)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Return the model that `get_config` describes."""
+        network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects=custom_objects)
+        return cls(network, **config)
+
+    @property
+    def position(self) -> int:
+        """Steps trained so far: where `fit` goes on in the plan."""
+        return int(self._position.numpy())
+
+    @property
+    def smoothing_state(self) -> SmoothingState:
+        """The running gradient norm, saved with the model."""
+        return SmoothingState(tf.convert_to_tensor(self._norm), tf.convert_to_tensor(self._norm_steps))
+
+    @property
+    def input_shape(self):
+        """Shape of the images, (None, None, None, C)."""
+        return self.network.input_shape
+
+    @property
+    def output_shape(self):
+        """Shape of the network's output."""
+        return self.network.output_shape
+
+    def call(self, images, training=None):
+        """Return the network's output; uint8 images are brought to [0, 1] first."""
+        if keras.backend.standardize_dtype(images.dtype) == "uint8":
+            images = keras.ops.cast(images, self.compute_dtype) / 255.0
+        return self.network(images, training=training)
+
+    # Keras's life cycle
+
+    def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
+        """Configure training, as in Keras, whose other arguments are taken by name.
+
+        Raises:
+            ValueError: `steps_per_execution > 1` or `jit_compile=True` under a distribution strategy, which Keras
+                cannot run (keras issue 19246 for the first; the second would compile around `strategy.run`).
+        """
+        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        self._traced_step = None
+        if self._distribute_strategy is None:
+            return
+        if self.steps_per_execution > 1:
+            raise ValueError(
+                f"steps_per_execution must be 1 under a distribution strategy, got {self.steps_per_execution}"
+            )
+        if self.jit_compile:
+            raise ValueError("jit_compile must be False or 'auto' under a distribution strategy, got True")
+
+    def compile_from_config(self, config):
+        """Compile as a saved model was."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, *args, callbacks=None, initial_epoch=0, **kwargs):
+        """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.
+
+        With a MixSizeDataset `steps_per_epoch` is the plan's unless given, and the first step is `position`, or that of
+        `initial_epoch` if it is given.
+
+        Raises:
+            ValueError: data and model do not fit together, see `check`.
+        """
+        if isinstance(x, MixSizeDataset):
+            self.check(x)
+            steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
+            kwargs["steps_per_epoch"] = steps
+            start = initial_epoch * steps or self.position
+            self._position.assign(start)
+            self._build_steps(x.plan.regime.sizes, x.element_spec)
+            x = x.starting_at(start)
+            kwargs.setdefault("shuffle", False)  # the plan has shuffled already
+            own = [SizeLogs(self._size_metrics)]
+            callbacks = own + (list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] * bool(callbacks))
+        return super().fit(x, *args, callbacks=callbacks, initial_epoch=initial_epoch, **kwargs)
+
+    def check(self, data: MixSizeDataset) -> None:
+        """Raise a ValueError if this model cannot be trained on the data.
+
+        Compared are channels, sizes and the model's stride, labels and the number of outputs, and the buckets' images
+        and the number of replicas.
+        """
+        channels = self.input_shape[-1]
+        if channels != data.source.channels:
+            raise ValueError(f"images must have the model's {channels} channels, got {data.source.channels}")
+        for size in data.plan.regime.sizes:
+            if size % self.stride:
+                below = size - size % self.stride
+                raise ValueError(
+                    f"sizes must be multiples of {self.stride}, the stride of this model, got {size}; use "
+                    f"{below or self.stride} or {below + self.stride}, or from_model(..., stride=1) to allow any"
+                )
+        data.plan.regime.check_replicas(self.distribute_strategy.num_replicas_in_sync)
+        outputs = self.output_shape[-1] if isinstance(self.output_shape, tuple) else None
+        if data.source.labels.ndim == 1 and isinstance(outputs, int):
+            check_label_range(data.source.labels, max(outputs, 2))
+
+    def _build_steps(self, sizes, spec) -> None:
+        """Create every variable that a step needs, so that no bucket is traced twice, and the metrics of each size."""
+        with self.distribute_strategy.scope():
+            self._symbolic_build(data_batch=spec)
+            if self._size_metrics.losses.keys() != set(sizes):
+                compiled = self._compile_metrics.metrics if self._compile_metrics is not None else []
+                self._size_metrics = SizeMetrics(sizes, compiled if not isinstance(self.output_shape, list) else [])
+                self.make_train_function(force=True)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Keras would read a batch of the running iterator and average it over replicas, which needs equal shapes; with
+        # everything built there is nothing left to do.
+        if not self.optimizer or not self.optimizer.built or not self._compile_loss_built():
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+    def _compile_loss_built(self) -> bool:
+        return self._compile_loss is None or self._compile_loss.built
+
+    # The step
+
+    def make_train_function(self, force=False):
+        """Make the function of one step, traced once for each shape of its batch.
+
+        Keras's own would trace a single step of unknown shapes: slower under XLA, and impossible on TPUs.
+        """
+        if self.train_function is not None and not force:
+            return
+
+        def distributed_step(data):
+            logs = self.distribute_strategy.run(self.train_step, args=(data,))
+            local = self.distribute_strategy.experimental_local_results
+            return keras.tree.map_structure(lambda value: tf.reduce_mean(tf.stack(local(value)), axis=0), logs)
+
+        step = distributed_step
+        if not self.run_eagerly:
+            step = tf.function(step, reduce_retracing=False, autograph=False, jit_compile=self.jit_compile or None)
+            self._traced_step = step
+
+        def train_function(iterator):
+            for _ in range(self.steps_per_execution):
+                logs = step(next(iterator))
+            return logs
+
+        self.train_function = train_function
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            _expect_aggregated_gradients(self.optimizer)
+
+    @property
+    def trace_count(self) -> int:
+        """How many times the training step has been traced; one per bucket is what it should be."""
+        return self._traced_step.experimental_get_tracing_count() if self._traced_step is not None else 0
+
+    def train_step(self, data):
+        """Train on one batch: forward, backward, smooth, decay, update."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        weights = self.trainable_weights
+        with tf.GradientTape() as tape:
+            predictions = self(images, training=True)
+            loss = self.compute_loss(images, labels, predictions, sample_weight, training=True)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        self._apply(tape.gradient(scaled_loss, weights), weights)
+        self._position.assign_add(1)
+        # Keras divides the loss by the number of replicas, so that gradients add up; the log wants it whole
+        loss = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
+        self._size_metrics.update(images.shape[1], loss, labels, predictions, sample_weight)
+        return self.compute_metrics(images, labels, predictions, sample_weight)
+
+    def _apply(self, gradients, weights) -> None:
+        """Aggregate, smooth and decay the gradients, then update the weights, unless the norm is not finite."""
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            gradients = _sum_over_replicas(gradients)
+        scale = self.optimizer.scale_loss(tf.ones([]))
+        gradients = [None if g is None else g / tf.cast(scale, g.dtype) for g in gradients]
+        smoothed = smooth(gradients, self.smoothing_state, momentum=self.smoothing or 0.0)
+        if self.smoothing is not None:
+            gradients = smoothed.gradients
+        gradients = [self._decay(gradient, weight) for gradient, weight in zip(gradients, weights)]
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It skips such steps itself, and lowers its scale when it meets one
+            scale = tf.where(smoothed.finite, scale, float("nan"))
+        gradients = [None if g is None else g * tf.cast(scale, g.dtype) for g in gradients]
+
+        def update(gradients, state):
+            self.optimizer.apply(gradients, weights)
+            self._norm.assign(state.norm)
+            self._norm_steps.assign(state.steps)
+
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            update(gradients, smoothed.state)
+        else:
+            _run_if(smoothed.finite, update, gradients, smoothed.state)
+
+    def _decay(self, gradient, weight):
+        if not self.l2 or gradient is None or len(weight.shape) < 2:
+            return gradient
+        return gradient + self.l2 * tf.cast(weight, gradient.dtype)
+
+    # Warm-up
+
+    def warm_up(
+        self, regime: Regime, *, dtype: str = "float32", label_shape: tuple = (), label_dtype: str = "int64"
+    ) -> list[WarmUp]:
+        """Trace and compile the step of every bucket, the costliest first, and leave the model as it was.
+
+        The costliest first: what does not fit in memory fails at once, and later buckets reuse its memory.
+
+        Args:
+            regime: its buckets.
+            dtype: of the images, as the dataset emits them.
+            label_shape: of one label; `(classes,)` for one-hot labels.
+            label_dtype: of the labels.
+
+        Returns:
+            Compile time, step time and peak memory of each bucket, in the order run.
+        """
+        image_spec = tf.TensorSpec([None, None, None, self.input_shape[-1]], dtype)
+        self._build_steps(regime.sizes, (image_spec, tf.TensorSpec([None, *label_shape], label_dtype)))
+        self.make_train_function()
+        variables = [*self.variables, *self.optimizer.variables, *self.metrics_variables, *self._size_metrics.variables]
+        before = [variable.numpy() for variable in variables]
+        try:
+            order = sorted(regime.buckets, key=lambda bucket: -bucket.cost)
+            return [self._warm_up_bucket(bucket, image_spec, label_shape, label_dtype) for bucket in order]
+        finally:
+            for variable, value in zip(variables, before):
+                variable.assign(value)
+
+    def _warm_up_bucket(self, bucket: Bucket, image_spec, label_shape, label_dtype) -> WarmUp:
+        images = tf.zeros([bucket.images, bucket.size, bucket.size, image_spec.shape[-1]], image_spec.dtype)
+        labels = tf.zeros([bucket.images, *label_shape], label_dtype)
+        batch = tf.data.Dataset.from_tensors((images, labels)).repeat()
+        batches = iter(self.distribute_strategy.experimental_distribute_dataset(batch))
+        with cost.peak_memory() as peak_bytes:
+            first, second = (_seconds(lambda: self.train_function(batches)) for _ in range(2))
+            return WarmUp(bucket, max(first - second, 0.0), second, peak_bytes())
+
+
+def _check_network(network: keras.Model) -> None:
+    if not isinstance(network, keras.Model) or not network.built or isinstance(network.input_shape, (list, dict)):
+        raise ValueError(
+            f"network must be a built functional or sequential Keras model with one image input, got {network!r}"
+        )
+    shape = network.input_shape
+    if len(shape) != 4 or shape[1:3] != (None, None) or shape[3] is None:
+        raise ValueError(
+            f"network must accept images of any size, got the input shape {shape}; "
+            f"build it with keras.Input((None, None, {shape[-1]})) and global pooling instead of Flatten"
+        )
+
+
+def _seconds(call) -> float:
+    start = time.perf_counter()
+    keras.tree.map_structure(lambda value: value.numpy(), call())
+    return time.perf_counter() - start
+
+
+# Distribution
+
+
+def _sum_over_replicas(gradients):
+    """Return the gradients summed over all replicas: the step's one all-reduce."""
+    present = [gradient for gradient in gradients if gradient is not None]
+    summed = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present))
+    return [None if gradient is None else next(summed) for gradient in gradients]
+
+
+def _expect_aggregated_gradients(optimizer) -> None:
+    """Tell a Keras optimizer that its gradients are summed over replicas already; it would sum them once more."""
+    inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+    inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
+
+
+def _run_if(condition: tf.Tensor, function, *args) -> None:
+    """Call `function(*args)`, which updates variables, if the condition holds, in any kind of replica context.
+
+    A replica must not wait for the others inside a branch, so the branch is taken where all replicas meet.
+    """
+
+    def branch(taken, call):
+        tf.cond(taken, lambda: (call(), True)[1], lambda: False)
+
+    def meet(strategy, condition, *args):
+        first = strategy.experimental_local_results(condition)[0]
+        branch(first, lambda: strategy.extended.call_for_each_replica(function, args=args))
+
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        branch(condition, lambda: function(*args))
+    else:
+        tf.distribute.get_replica_context().merge_call(meet, args=(condition, *args))
