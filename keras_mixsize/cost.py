@@ -14,9 +14,6 @@ import time
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import ops
-
-_MULTIPLYING = ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "Einsum")
 
 
 def inference_graph(model: keras.Model, size: int) -> tf.Graph:
@@ -29,11 +26,22 @@ def inference_graph(model: keras.Model, size: int) -> tf.Graph:
 def multiply_adds(model: keras.Model, size: int) -> int:
     """Return the multiply-adds of the convolutions and matrix products for one image of `size` pixels a side.
 
-    The literature calls this number "FLOPs" or "MACs" of a network. Counted by TensorFlow's own statistics.
+    The literature calls this number the "FLOPs" or "MACs" of a network.
     """
-    graph = inference_graph(model, size)
-    nodes = [operation.node_def for operation in graph.get_operations() if operation.type in _MULTIPLYING]
-    return sum(int(ops.get_stats_for_node_def(graph, node, "flops").value or 0) for node in nodes) // 2
+    return sum(map(_multiply_adds, inference_graph(model, size).get_operations()))
+
+
+def _multiply_adds(operation: tf.Operation) -> int:
+    """Return outputs times the inputs that each is a weighted sum of; 0 for operations that are no such product."""
+    if operation.type not in ("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2"):
+        return 0
+    outputs = operation.outputs[0].shape.num_elements()
+    left, right = operation.inputs[0].shape, operation.inputs[1].shape
+    if operation.type == "Conv2D":
+        return outputs * right[0] * right[1] * right[2]
+    if operation.type == "DepthwiseConv2dNative":
+        return outputs * right[0] * right[1]
+    return outputs * left[-1]  # of a product that is not transposed, as layers make them
 
 
 def model_stride(model: keras.Model, probe: int = 256) -> int:
@@ -42,8 +50,8 @@ def model_stride(model: keras.Model, probe: int = 256) -> int:
     Found in the graph: the smallest feature map of a convolution or pooling, for an image of `probe` pixels.
     """
     spatial = ("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool")
-    operations = [operation for operation in inference_graph(model, probe).get_operations() if operation.type in spatial]
-    heights = [operation.outputs[0].shape[1] for operation in operations]
+    operations = inference_graph(model, probe).get_operations()
+    heights = [operation.outputs[0].shape[1] for operation in operations if operation.type in spatial]
     # maps of one pixel belong to squeeze-and-excitation, not to the trunk
     return probe // min([height for height in heights if height and height > 1], default=probe)
 

@@ -56,8 +56,9 @@ class Step:
 class Plan:
     """The order of buckets and samples of a whole run.
 
-    Every epoch has the same number of steps. A pass goes over every example exactly once, in an order of its own; step t
-    takes the next B_t samples, so nothing is dropped where an epoch ends, and a pass need not end where an epoch does.
+    Every epoch has the same number of steps. A pass goes over every example exactly once, in an order of its own; step
+    t takes the next B_t samples, so nothing is dropped where an epoch ends, and a pass need not end where an epoch
+    does.
 
     Args:
         regime: the buckets and their shares.

@@ -156,7 +156,7 @@ class Regime:
         check_choice("rounding", rounding, ROUNDING)
         _check_count("multiple_of", multiple_of)
         if not isinstance(sizes, Mapping) or not sizes:
-            raise ValueError(f"sizes must map each size to its probability, such as {{32: 0.5, 24: 0.5}}, got {sizes!r}")
+            raise ValueError(f"sizes must map sizes to probabilities, such as {{32: 0.5, 24: 0.5}}, got {sizes!r}")
         _check_probabilities(list(sizes.values()))
         base = Bucket(base_size, base_batch, base_duplicates)
         if rounding == "within_budget" and base_batch % multiple_of:
@@ -318,7 +318,8 @@ class Regime:
                 f"{bucket.size:5d} {bucket.batch:5d} {bucket.duplicates:3d} {cost:6.3f} "
                 f"{steps:7.1%} {samples:8.1%} {work:8.1%}"
             )
-        lines.append(f"mean size {self.mean_size:.1f} px, mean batch {self.mean_batch:.1f}, mean cost {self.mean_cost:.3f}")
+        means = f"mean size {self.mean_size:.1f} px, mean batch {self.mean_batch:.1f}"
+        lines.append(f"{means}, mean cost {self.mean_cost:.3f}")
         if num_examples is not None:
             steps = self.steps_per_epoch(num_examples)
             base_steps = num_examples / self.base.batch
@@ -353,8 +354,8 @@ def _check_budget(buckets: tuple[Bucket, ...], base: Bucket) -> None:
 def _fit_within_budget(size: int, base: Bucket, grow: str, multiple_of: int) -> tuple[int, int]:
     """Return (batch, duplicates) of a size, at most the base's cost."""
     scale = (base.size / size) ** 2
-    duplicate_scale = {"batch": min(scale, 1), "duplicates": scale, "both": math.sqrt(scale), "none": min(scale, 1)}[grow]
-    duplicates = max(1, round(base.duplicates * duplicate_scale))
+    share = {"duplicates": scale, "both": math.sqrt(scale)}.get(grow, min(scale, 1.0))
+    duplicates = max(1, round(base.duplicates * share))
     batch = base.cost // (size**2 * duplicates)
     if grow in ("duplicates", "none"):
         batch = min(batch, base.batch)

@@ -88,8 +88,8 @@ class ArraySource(Source):
             raise ValueError(f"images must be [N, H, W, C] with C 1 or 3, or [N, H, W], got the shape {images.shape}")
         if images.dtype not in (np.uint8, np.float32):
             raise ValueError(f"images must be uint8 (0..255) or float32 (in [0, 1]), got {images.dtype}")
-        if images.dtype == np.float32 and images.size and not (0 <= images.min() and images.max() <= 1):
-            raise ValueError(f"float images must lie in [0, 1], got {images.min():g} to {images.max():g}; divide by 255?")
+        if images.dtype == np.float32 and images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError(f"float images must lie in [0, 1], got {images.min():g}..{images.max():g}; divide by 255?")
         self.images = images
         self.labels = check_labels(labels, len(images), class_names)
         self.class_names = class_names
@@ -134,7 +134,8 @@ class EncodedSource(Source):
         def render_one(pair):
             item, copies = pair
             image = images_lib.decode(tf.io.read_file(item) if self.are_paths else item, self.channels)
-            height, width = (tf.fill(tf.shape(copies), tf.cast(side, tf.float32)) for side in tf.unstack(tf.shape(image)[:2]))
+            sides = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+            height, width = (tf.fill(tf.shape(copies), side) for side in sides)
             windows = transform.augmentation.windows(height, width, copies)
             return images_lib.render_windows(image, windows, size, **options)
 
@@ -166,7 +167,8 @@ def check_label_range(labels: np.ndarray, classes: int | None) -> None:
     wrong = np.flatnonzero((labels < 0) | (labels >= (math.inf if classes is None else classes)))
     if wrong.size:
         bound = "at or above 0" if classes is None else f"in [0, {classes})"
-        raise ValueError(f"labels must lie {bound}, got {labels[wrong[0]]} at index {wrong[0]} ({wrong.size} such labels)")
+        first = f"{labels[wrong[0]]} at index {wrong[0]}"
+        raise ValueError(f"labels must lie {bound}, got {first} and {wrong.size - 1} more outside")
 
 
 # Folders
@@ -280,7 +282,8 @@ def fashion_mnist(split: str = "train", *, path: str | pathlib.Path | None = Non
 
 
 def _embedded_arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
-    with resources.as_file(resources.files("keras_mixsize") / "data" / "fashion_mnist.npz") as file, np.load(file) as data:
+    packed = resources.files("keras_mixsize") / "data" / "fashion_mnist.npz"
+    with resources.as_file(packed) as file, np.load(file) as data:
         return data[f"{split}_images"], data[f"{split}_labels"]
 
 

@@ -57,7 +57,8 @@ class MixSizeModel(keras.Model):
         network: a built functional or sequential model of input (None, None, C); its layers are shared, not copied.
         smoothing: momentum of the gradient smoothing, in [0, 1), or None to train without it.
         l2: strength of the L2 weight decay, added to the gradient of every weight of two or more dimensions (so not of
-            biases and batch norm) after smoothing and before momentum. Keras's `weight_decay` is decoupled: another thing.
+            biases and batch norm) after smoothing and before momentum. Keras's own
+            `weight_decay` is decoupled: another thing.
         stride: sizes must be multiples of it; found from the network unless given.
 
     Raises:
@@ -176,8 +177,7 @@ class MixSizeModel(keras.Model):
             self._build_steps(x.plan.regime.sizes, x.element_spec)
             x = x.starting_at(start)
             kwargs.setdefault("shuffle", False)  # the plan has shuffled already
-            own = [SizeLogs(self._size_metrics)]
-            callbacks = own + (list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] * bool(callbacks))
+            callbacks = [SizeLogs(self._size_metrics), *keras.tree.flatten(callbacks or [])]
         return super().fit(x, *args, callbacks=callbacks, initial_epoch=initial_epoch, **kwargs)
 
     def check(self, data: MixSizeDataset) -> None:

@@ -1,6 +1,6 @@
 """The model zoo: networks that accept any image size; nothing else in the library imports it.
 
-    model = models.build("resnet14", classes=10, channels=1)
+model = models.build("resnet14", classes=10, channels=1)
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The CIFAR-style residual network of depth 6n + 2, for images of any size.
 
-    model = cifar_resnet(44, classes=10)        # 0.66 M parameters, logits
+model = cifar_resnet(44, classes=10)        # 0.66 M parameters, logits
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""The main job on the embedded data: baseline, B+ and D+ at equal cost, and their accuracy at many test sizes.
+
+    make demo          # or: python experiments/demo.py --output=runs/demo
+
+Trains a small ResNet on 10,000 Fashion-MNIST images three times, each for about the same number of pixels, and tests on
+2,000 others at nine sizes, four of which the mixed regimes train on. Writes the picture, a CSV, and a JSON with
+everything that was measured.
+"""
+
+import json
+import pathlib
+import shutil
+import time
+
+from absl import app, flags
+from runs import RunConfig, console, replace_file, run, versions
+
+import keras_mixsize as kms
+
+OUTPUT = flags.DEFINE_string("output", "runs/demo", "Folder for the results.")
+EPOCHS = flags.DEFINE_integer("epochs", 10, "Epochs of the baseline; the others get the same cost.", lower_bound=1)
+SEED = flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0)
+SMOKE = flags.DEFINE_boolean("smoke", False, "Seconds instead of minutes; the numbers mean nothing.")
+SIZES = (12, 16, 20, 24, 28, 32, 40, 48, 64)
+MODES = ("baseline", "b+", "d+")
+TOLERANCE = 0.03  # a size "holds up" if it loses less than this against the baseline at its own size
+
+
+def configs() -> list[RunConfig]:
+    """Return the three runs, of about equal cost in pixels."""
+    examples = 512 if SMOKE.value else 10_000
+    regimes = {mode: kms.Regime.preset(f"small/{mode}") for mode in MODES}
+    costs = {mode: regime.steps_per_epoch(examples) * regime.mean_cost for mode, regime in regimes.items()}
+    budget = (1 if SMOKE.value else EPOCHS.value) * costs["baseline"]
+    return [
+        RunConfig(
+            name=mode.upper() if mode != "baseline" else "baseline, 32 px",
+            dataset="embedded",
+            model="resnet8",
+            regime=regimes[mode],
+            epochs=max(1, round(budget / costs[mode])),
+            output=f"{OUTPUT.value}/{mode}",
+            seed=SEED.value,
+            sizes=SIZES[:2] if SMOKE.value else SIZES,
+            calibration_batches=2 if SMOKE.value else 40,
+            limit=examples,
+            tensorboard=False,
+        )
+        for mode in MODES
+    ]
+
+
+def summary(baseline: kms.SizeReport, mixed: kms.SizeReport) -> list[str]:
+    """Return what came out, in words: how much of the size range holds up, and the least compute for the same accuracy."""
+    own_size = 32 if not SMOKE.value else SIZES[0]
+    own = baseline.at(own_size)
+    name = mixed.name
+    held = {
+        report.name: [row.size for row in report.rows if row.best.value >= own.best.value - TOLERANCE]
+        for report in (baseline, mixed)
+    }
+    lines = [
+        f"Within {100 * TOLERANCE:.0f} points of the baseline's {own.best.value:.1%} at {own.size} px: the baseline at "
+        f"{_sizes(held[baseline.name])}, {name} at {_sizes(held[name])}."
+    ]
+    reaching = [row for row in mixed.rows if row.best.value >= own.best.value]
+    if reaching:
+        row = min(reaching, key=lambda row: row.multiply_adds)
+        share = row.multiply_adds / own.multiply_adds
+        lines.append(f"{name} reaches it at {row.size} px ({row.best.value:.1%}), with {share:.0%} of its compute.")
+    else:
+        row = max(mixed.rows, key=lambda row: row.best.value)
+        below = 100 * (own.best.value - row.best.value)
+        lines.append(f"{name} stays {below:.1f} points below it: its best is {row.best.value:.1%} at {row.size} px.")
+    worst = max(mixed.rows, key=lambda row: row.best.value - baseline.at(row.size).best.value)
+    other = baseline.at(worst.size)
+    lines.append(f"Widest gap: {name} {worst.best.value:.1%} against {other.best.value:.1%} at {worst.size} px.")
+    return lines
+
+
+def _sizes(sizes: list[int]) -> str:
+    return f"{len(sizes)} of {len(SIZES)} sizes ({', '.join(map(str, sizes))} px)" if sizes else "no size"
+
+
+def steps_in_words(runs: list[RunConfig]) -> str:
+    """Return how many steps an epoch takes under each regime."""
+    steps = {config.name: config.regime.steps_per_epoch(config.limit) for config in runs}
+    baseline, batch_grown = steps[runs[0].name], steps[runs[1].name]
+    counts = ", ".join(f"{name} {count}" for name, count in steps.items())
+    saved = 1 - batch_grown / baseline
+    return f"Steps per epoch: {counts}; B+ takes {saved:.0%} fewer steps than the baseline for the same examples."
+
+
+def main(_):
+    start = time.perf_counter()
+    output = pathlib.Path(OUTPUT.value)
+    shutil.rmtree(output, ignore_errors=True)
+    runs = configs()
+    reports = [run(config) for config in runs]
+    title = "Fashion-MNIST, 10,000 images, ResNet-8: equal training cost"
+    reports[0].plot(output / "accuracy_by_size.png", *reports[1:], title=title)
+    with (output / "accuracy_by_size.csv").open("w") as table:
+        for index, config in enumerate(runs):
+            lines = pathlib.Path(config.output, "report.csv").read_text().splitlines(keepends=True)
+            table.writelines(lines[index > 0 :])
+    words = [steps_in_words(runs)] + [line for report in reports[1:] for line in summary(reports[0], report)]
+    seconds = time.perf_counter() - start
+    fields = {"seconds": round(seconds), "versions": versions(), "words": words}
+    fields["reports"] = [json.loads(report.to_json()) for report in reports]
+    replace_file(output / "demo.json", json.dumps(fields, indent=1))
+    console.rule("accuracy by test size, calibrated")
+    console.print(comparison(reports))
+    for line in words:
+        console.print(f"- {line}")
+    console.print(f"{seconds / 60:.1f} minutes. Picture, CSV and JSON are in {output}/")
+
+
+def comparison(reports: list[kms.SizeReport]) -> str:
+    """Return one table of all reports, as Markdown that reads well in a terminal too."""
+    lines = ["| size | " + " | ".join(report.name for report in reports) + " |", "|---:|" + "---:|" * len(reports)]
+    for row in reports[0].rows:
+        cells = [f"{report.at(row.size).best.value:.1%}" for report in reports]
+        lines.append(f"| {row.size} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,150 @@
+"""evaluate_sizes: a model's accuracy, loss and cost at several image sizes.
+
+Test images are resized, whole, never cropped or padded. Neighbours: `calibration`, `cost`; the result is a
+`report.SizeReport`.
+
+    report = evaluate_sizes(model, (test_images, test_labels), sizes=[16, 24, 32, 48], calibrate=train)
+    print(report.table())
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize import cost
+from keras_mixsize.calibration import calibrated
+from keras_mixsize.images import INTERPOLATION, Transform, resize
+from keras_mixsize.report import Accuracy, SizeReport, SizeRow
+from keras_mixsize.sources import ArraySource, Source
+
+
+def evaluate_sizes(
+    model: keras.Model,
+    data,
+    sizes: Sequence[int],
+    *,
+    calibrate=None,
+    batches: int = 200,
+    batch: int = 256,
+    interpolation: str = "bilinear",
+    antialias: bool = True,
+    latency: bool = True,
+    name: str | None = None,
+) -> SizeReport:
+    """Return the model's accuracy, loss and cost at each size.
+
+    Args:
+        model: any Keras model of (None, None, C) whose output is logits or probabilities `[N, classes]` (the
+            first output counts, if there are several). The loss reported is the cross-entropy.
+        data: arrays `(images, labels)`, a `Source`, or a tf.data pipeline of single examples `(image, label)`; images
+            uint8 or float32 in [0, 1], labels integers or one-hot.
+        sizes: sides in pixels.
+        calibrate: training data for batch-norm calibration, whatever `calibration.calibrate` takes; None for none.
+        batches: of calibration, at each size.
+        batch: test images at a time.
+        interpolation: of the resize.
+        antialias: of the resize.
+        latency: measure the time per image too.
+        name: of the report; the model's unless given.
+
+    Returns:
+        A report with its rows in ascending order of size. The model is left as it was.
+
+    Raises:
+        ValueError: no sizes, sizes out of range, other channels than the model's, labels beyond its outputs, no data.
+    """
+    sizes = _check_sizes(sizes)
+    if interpolation not in INTERPOLATION:
+        raise ValueError(f"interpolation must be one of {INTERPOLATION}, got {interpolation!r}")
+    examples = _examples(data, batch)
+    options = {"interpolation": interpolation, "antialias": antialias}
+    rows = []
+    for size in sizes:
+        count, correct, loss = _evaluate(model, examples(size, **options))
+        accuracy, after, after_loss = Accuracy.of(correct, count), None, None
+        if calibrate is not None:
+            with calibrated(model, calibrate, size, batches=batches):
+                count, correct, after_loss = _evaluate(model, examples(size, **options))
+            after = Accuracy.of(correct, count)
+        time_ms = cost.latency_ms(model, size) if latency else None
+        rows.append(SizeRow(size, accuracy, loss, after, after_loss, cost.multiply_adds(model, size), time_ms))
+    about = {
+        "images": count,
+        "calibration_batches": batches if calibrate is not None else 0,
+        **options,
+        "device": tf.config.list_logical_devices()[-1].device_type,
+    }
+    return SizeReport(name or model.name, tuple(rows), about)
+
+
+def _check_sizes(sizes: Sequence[int]) -> list[int]:
+    if not len(sizes):
+        raise ValueError("sizes must name at least one size in pixels, got none")
+    for size in sizes:
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(f"sizes must be integers of at least 1 pixel, got {size!r}")
+    return sorted({int(size) for size in sizes})
+
+
+def _examples(data, batch: int):
+    """Return a function of size (and interpolation options) that gives an iterable of (images, labels) batches."""
+    if isinstance(data, tuple) and len(data) == 2:
+        data = ArraySource(*data)
+    if isinstance(data, Source):
+        return functools.partial(_source_batches, data, batch)
+    if isinstance(data, tf.data.Dataset):
+        return functools.partial(_pipeline_batches, data, batch)
+    raise ValueError(f"data must be (images, labels), a Source or a tf.data.Dataset of examples, got {type(data)}")
+
+
+def _source_batches(source: Source, batch: int, size: int, **options) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
+    render = tf.function(functools.partial(source.render, transform=Transform(**options)), reduce_retracing=True)
+    for low in range(0, source.num_examples, batch):
+        indices = np.arange(low, min(low + batch, source.num_examples))
+        images = render(tf.constant(indices), tf.zeros(len(indices), tf.uint32), tf.constant(size))
+        yield images, source.labels[indices]
+
+
+def _pipeline_batches(dataset: tf.data.Dataset, batch: int, size: int, **options) -> Iterable:
+    image_spec = dataset.element_spec[0] if isinstance(dataset.element_spec, tuple) else None
+    if image_spec is None or image_spec.shape.rank != 3 or dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "data must be a finite tf.data.Dataset of single examples (image [H, W, C], label), got elements "
+            f"{dataset.element_spec}; use .unbatch() on batches"
+        )
+    resized = dataset.map(lambda image, label: (resize(image[None], size, **options)[0], label), tf.data.AUTOTUNE)
+    return resized.batch(batch).prefetch(tf.data.AUTOTUNE)
+
+
+def _evaluate(model: keras.Model, batches: Iterable) -> tuple[int, int, float]:
+    """Return (images, correct answers, mean loss) of the model's inference."""
+    predict = tf.function(functools.partial(model, training=False), autograph=False, reduce_retracing=True)
+    count, correct, loss = 0, 0, 0.0
+    for images, labels in batches:
+        labels = np.asarray(labels)
+        if images.shape[-1] != model.input_shape[-1]:
+            raise ValueError(f"images must have the model's {model.input_shape[-1]} channels, got {images.shape[-1]}")
+        outputs = keras.tree.flatten(predict(images))[0].numpy().astype(np.float64)  # the first of several outputs
+        classes = labels.argmax(-1) if labels.ndim == 2 else labels
+        if classes.min() < 0 or classes.max() >= outputs.shape[-1]:
+            wrong = classes[(classes < 0) | (classes >= outputs.shape[-1])][0]
+            raise ValueError(f"labels must lie in [0, {outputs.shape[-1]}), the model's outputs, got {wrong}")
+        count += len(classes)
+        correct += int((outputs.argmax(-1) == classes).sum())
+        loss -= float(_log_probabilities(outputs)[np.arange(len(classes)), classes].sum())
+    if not count:
+        raise ValueError("data must hold at least one example, got none")
+    return count, correct, loss / count
+
+
+def _log_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return log probabilities of logits, or of probabilities that sum to 1."""
+    if outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1.0, atol=1e-3):
+        return np.log(np.maximum(outputs, 1e-12))
+    shifted = outputs - outputs.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))

@@ -1,0 +1,61 @@
+"""Pictures of size reports. Draws any objects with the fields of `report.SizeReport`; imports matplotlib only.
+
+accuracy_by_size([baseline_report, mixed_report], "accuracy.png")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+_COLORS = ("#4c4c4c", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")  # Okabe and Ito's colour-blind set
+_MARKERS = "osD^vP"
+
+
+def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str = "") -> None:
+    """Draw accuracy against test image size and against compute, all reports in one picture.
+
+    Full lines are accuracies with statistics calibrated for the size, with their 95 % intervals; dashed lines are
+    without calibration.
+
+    Args:
+        reports: of one or several models.
+        path: of the PNG (or any format that matplotlib knows by its suffix).
+        title: above the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # here: matplotlib takes half a second to import
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    by_size, by_compute = figure.subplots(1, 2, sharey=True)
+    for report, color, marker in zip(reports, _COLORS, _MARKERS):
+        style = {"color": color, "marker": marker, "label": report.name}
+        _draw(by_size, [row.size for row in report.rows], report.rows, style)
+        _draw(by_compute, [row.multiply_adds / 1e6 for row in report.rows], report.rows, style)
+    sizes = sorted({row.size for report in reports for row in report.rows})
+    by_size.set(xlabel="test image size (px)", ylabel="accuracy (%)", xticks=sizes)
+    by_compute.set(xlabel="compute per image (million multiply-adds)", xscale="log")
+    by_compute.xaxis.set_major_formatter("{x:g}")
+    by_compute.xaxis.set_minor_formatter("{x:g}")
+    by_compute.tick_params(axis="x", which="minor", labelsize=7)
+    for axes in (by_size, by_compute):
+        axes.grid(alpha=0.25)
+    by_size.plot([], [], color="grey", linestyle="--", label="without calibration")
+    by_size.legend(loc="lower right")
+    if title:
+        figure.suptitle(title)
+    figure.savefig(path, dpi=130)
+
+
+def _draw(axes, x: list[float], rows: Sequence, style: dict) -> None:
+    uncalibrated = [100 * row.accuracy.value for row in rows]
+    if rows[0].calibrated is None:
+        chosen = [row.accuracy for row in rows]
+    else:
+        chosen = [row.calibrated for row in rows]
+        axes.plot(x, uncalibrated, color=style["color"], linestyle="--", alpha=0.5)
+    values = [100 * accuracy.value for accuracy in chosen]
+    below = [100 * (accuracy.value - accuracy.low) for accuracy in chosen]
+    above = [100 * (accuracy.high - accuracy.value) for accuracy in chosen]
+    axes.errorbar(x, values, yerr=[below, above], capsize=3, markersize=5, **style)
