@@ -9,9 +9,9 @@ and TensorBoard logs into the output folder.
 """
 
 from absl import app, flags
-from runs import MODES, RunConfig, choose_regime, console, run
 
 import keras_mixsize as kms
+from one_run import MODES, RunConfig, choose_regime, console, run
 
 DATASET = flags.DEFINE_string("dataset", "embedded", "embedded, fashion_mnist, folder:PATH, or a tfds data set.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data set lies (tfds: its data_dir).")
