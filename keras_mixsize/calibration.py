@@ -92,7 +92,7 @@ def calibrate(model: keras.Model, images, size: int, *, batches: int = 200) -> l
         _log.info("model %s has no trainable BatchNormalization; nothing to calibrate", model.name)
         return previous
     try:
-        set_statistics(model, _measure(model, itertools.islice(_image_batches(images, size), batches)))
+        set_statistics(model, _measure(model, size, itertools.islice(_image_batches(images, size), batches)))
     except BaseException:
         set_statistics(model, previous)
         raise
@@ -123,12 +123,14 @@ def _image_batches(images, size: int) -> Iterable[tf.Tensor]:
         yield resize(tf.convert_to_tensor(batch), size)
 
 
-def _measure(model: keras.Model, batches: Iterable[tf.Tensor]) -> list[Statistics]:
+def _measure(model: keras.Model, size: int, batches: Iterable[tf.Tensor]) -> list[Statistics]:
     """Return the mean of the batch statistics over all batches."""
     layers = batch_norm_layers(model)
     with _batch_statistics(layers):
         # With a momentum of zero the moving statistics are those of the last batch
-        @tf.function(autograph=False, reduce_retracing=True)
+        spec = tf.TensorSpec([None, size, size, model.input_shape[-1]], tf.float32)
+
+        @tf.function(input_signature=[spec], autograph=False)
         def run(images):
             model(images, training=False)
             return [(tf.identity(layer.moving_mean), tf.identity(layer.moving_variance)) for layer in layers]

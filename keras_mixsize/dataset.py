@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from keras_mixsize import sources
-from keras_mixsize.hashing import fold, scramble
+from keras_mixsize.hashing import fills_grid, fold, scramble
 from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform
 from keras_mixsize.plan import BUCKETS, IMAGES, SAMPLES, Plan
 from keras_mixsize.regime import Regime
@@ -199,10 +199,12 @@ def _batches(source, plan: Plan, transform: Transform, start: int, parallel_call
     duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
     labels = tf.constant(source.labels)
 
+    @tf.autograph.experimental.do_not_convert  # converting plain tensor code takes longer than tracing it
     def advance(sample, step):
         bucket = draw_bucket(plan, step)
         return sample + batches[bucket], (bucket, sample)
 
+    @tf.autograph.experimental.do_not_convert
     def load(bucket, sample):
         low, high = plan.slice_of(batches[bucket])
         indices, passes = draw_samples(plan, tf.range(sample + low, sample + high))
@@ -253,12 +255,13 @@ def draw_seeds(plan: Plan, indices: tf.Tensor, passes: tf.Tensor, duplicates: tf
 
 def shuffled_tensor(index: tf.Tensor, count: int, key: tf.Tensor) -> tf.Tensor:
     """Return what `hashing.shuffled` gives, for tensors: int64 `[N]` from int64 `[N]`, uint32 `[N]` or `[1]` keys."""
-    limit = tf.constant(count, tf.uint32)
-    (place,) = tf.while_loop(
-        lambda place: tf.reduce_any(place >= limit),
-        lambda place: [tf.where(place >= limit, scramble(place, count, key), place)],
-        [scramble(_word(index), count, key)],
-    )
+    place = scramble(_word(index), count, key)
+    if not fills_grid(count):
+        (place,) = tf.while_loop(
+            lambda place: tf.reduce_any(place >= count),
+            lambda place: [tf.where(place >= count, scramble(place, count, key), place)],
+            [place],
+        )
     return tf.cast(place, tf.int64)
 
 

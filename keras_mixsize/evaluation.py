@@ -61,15 +61,16 @@ def evaluate_sizes(
     sizes = _check_sizes(sizes)
     if interpolation not in INTERPOLATION:
         raise ValueError(f"interpolation must be one of {INTERPOLATION}, got {interpolation!r}")
-    examples = _examples(data, batch)
     options = {"interpolation": interpolation, "antialias": antialias}
+    examples = _examples(data, batch, options)
+    predict = _predict_function(model)
     rows = []
     for size in sizes:
-        count, correct, loss = _evaluate(model, examples(size, **options))
+        count, correct, loss = _evaluate(predict, examples(size))
         accuracy, after, after_loss = Accuracy.of(correct, count), None, None
         if calibrate is not None:
             with calibrated(model, calibrate, size, batches=batches):
-                count, correct, after_loss = _evaluate(model, examples(size, **options))
+                count, correct, after_loss = _evaluate(predict, examples(size))
             after = Accuracy.of(correct, count)
         time_ms = cost.latency_ms(model, size) if latency else None
         rows.append(SizeRow(size, accuracy, loss, after, after_loss, cost.multiply_adds(model, size), time_ms))
@@ -91,26 +92,26 @@ def _check_sizes(sizes: Sequence[int]) -> list[int]:
     return sorted({int(size) for size in sizes})
 
 
-def _examples(data, batch: int):
-    """Return a function of size (and interpolation options) that gives an iterable of (images, labels) batches."""
+def _examples(data, batch: int, options: dict):
+    """Return a function of size that gives an iterable of (images, labels) batches."""
     if isinstance(data, tuple) and len(data) == 2:
         data = ArraySource(*data)
     if isinstance(data, Source):
-        return functools.partial(_source_batches, data, batch)
+        render = tf.function(functools.partial(data.render, transform=Transform(**options)), reduce_retracing=True)
+        return functools.partial(_source_batches, data, render, batch)
     if isinstance(data, tf.data.Dataset):
-        return functools.partial(_pipeline_batches, data, batch)
+        return functools.partial(_pipeline_batches, data, batch, options)
     raise ValueError(f"data must be (images, labels), a Source or a tf.data.Dataset of examples, got {type(data)}")
 
 
-def _source_batches(source: Source, batch: int, size: int, **options) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
-    render = tf.function(functools.partial(source.render, transform=Transform(**options)), reduce_retracing=True)
+def _source_batches(source: Source, render, batch: int, size: int) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
     for low in range(0, source.num_examples, batch):
         indices = np.arange(low, min(low + batch, source.num_examples))
         images = render(tf.constant(indices), tf.zeros(len(indices), tf.uint32), tf.constant(size))
         yield images, source.labels[indices]
 
 
-def _pipeline_batches(dataset: tf.data.Dataset, batch: int, size: int, **options) -> Iterable:
+def _pipeline_batches(dataset: tf.data.Dataset, batch: int, options: dict, size: int) -> Iterable:
     image_spec = dataset.element_spec[0] if isinstance(dataset.element_spec, tuple) else None
     if image_spec is None or image_spec.shape.rank != 3 or dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError(
@@ -121,19 +122,29 @@ def _pipeline_batches(dataset: tf.data.Dataset, batch: int, size: int, **options
     return resized.batch(batch).prefetch(tf.data.AUTOTUNE)
 
 
-def _evaluate(model: keras.Model, batches: Iterable) -> tuple[int, int, float]:
-    """Return (images, correct answers, mean loss) of the model's inference."""
-    predict = tf.function(functools.partial(model, training=False), autograph=False, reduce_retracing=True)
+def _predict_function(model: keras.Model):
+    """Return the model's inference as one function for all sizes: tracing once costs less than a shape known ahead."""
+    channels = model.input_shape[-1]
+    spec = tf.TensorSpec([None, None, None, channels], tf.float32)
+    function = tf.function(lambda images: model(images, training=False), input_signature=[spec], autograph=False)
+
+    def predict(images):
+        if images.shape[-1] != channels:
+            raise ValueError(f"images must have the model's {channels} channels, got {images.shape[-1]}")
+        return keras.tree.flatten(function(images))[0].numpy().astype(np.float64)  # the first of several outputs
+
+    return predict
+
+
+def _evaluate(predict, batches: Iterable) -> tuple[int, int, float]:
+    """Return (images, correct answers, mean loss)."""
     count, correct, loss = 0, 0, 0.0
     for images, labels in batches:
-        labels = np.asarray(labels)
-        if images.shape[-1] != model.input_shape[-1]:
-            raise ValueError(f"images must have the model's {model.input_shape[-1]} channels, got {images.shape[-1]}")
-        outputs = keras.tree.flatten(predict(images))[0].numpy().astype(np.float64)  # the first of several outputs
+        labels, outputs = np.asarray(labels), predict(images)
         classes = labels.argmax(-1) if labels.ndim == 2 else labels
-        if classes.min() < 0 or classes.max() >= outputs.shape[-1]:
-            wrong = classes[(classes < 0) | (classes >= outputs.shape[-1])][0]
-            raise ValueError(f"labels must lie in [0, {outputs.shape[-1]}), the model's outputs, got {wrong}")
+        wrong = classes[(classes < 0) | (classes >= outputs.shape[-1])]
+        if wrong.size:
+            raise ValueError(f"labels must lie in [0, {outputs.shape[-1]}), the model's outputs, got {wrong[0]}")
         count += len(classes)
         correct += int((outputs.argmax(-1) == classes).sum())
         loss -= float(_log_probabilities(outputs)[np.arange(len(classes)), classes].sum())

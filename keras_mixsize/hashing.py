@@ -16,6 +16,7 @@ import numpy as np
 
 ROUNDS = 4  # each round mixes both halves of the index; a test compares the result with a fair shuffle
 WORD = 2**32
+GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: its multiples are spread evenly
 
 
 def mix(word):
@@ -41,9 +42,9 @@ def fold(first, *rest):
         first: uint32 array or tensor.
         *rest: Python integers below 2^32, or uint32 arrays or tensors that broadcast with `first`.
     """
-    key = mix(first + 0x9E3779B9)  # the offset keeps an all-zero input from hashing to zero
+    key = mix(first + GOLDEN)  # the offset keeps an all-zero input from hashing to zero
     for value in rest:
-        key = mix((key ^ value) + 0x9E3779B9)
+        key = mix((key ^ value) + GOLDEN)
     return key
 
 
@@ -75,10 +76,21 @@ def scramble(index, count: int, key):
     rows = math.isqrt(count - 1) + 1
     columns = -(-count // rows)
     row, column = index // columns, index % columns
-    for turn in range(ROUNDS):
-        row = (row + fold(key, 2 * turn, column) % rows) % rows
-        column = (column + fold(key, 2 * turn + 1, row) % columns) % columns
+    for turn in range(0, 2 * ROUNDS, 2):
+        row = (row + _round(column, key, turn) % rows) % rows
+        column = (column + _round(row, key, turn + 1) % columns) % columns
     return row * columns + column
+
+
+def fills_grid(count: int) -> bool:
+    """Return whether `scramble` permutes `range(count)` itself, so that nothing needs to be fed back."""
+    rows = math.isqrt(count - 1) + 1
+    return count % rows == 0
+
+
+def _round(half, key, turn: int):
+    """Return a word that depends on half of the index, the key and the number of the half-round."""
+    return mix((half ^ key) + (turn + 1) * GOLDEN % WORD)
 
 
 def shuffled(index: np.ndarray, count: int, key) -> np.ndarray:

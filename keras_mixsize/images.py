@@ -11,6 +11,7 @@ import keras_cv. Used by `sources` (training), `calibration` and `evaluation`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ class RandomResizedCrop:
     def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
         """Return a random window for each output image; see `PadCropFlip.windows`."""
         area = heights * widths * _between(uniform(seeds, 0), *self.area)
-        ratio = tf.exp(_between(uniform(seeds, 1), *(float(x) for x in tf.math.log(self.ratio))))
+        ratio = tf.exp(_between(uniform(seeds, 1), *map(math.log, self.ratio)))
         ratio = tf.clip_by_value(ratio, area / heights**2, widths**2 / area)
         height = tf.clip_by_value(tf.round(tf.sqrt(area / ratio)), 1.0, heights)
         width = tf.clip_by_value(tf.round(tf.sqrt(area * ratio)), 1.0, widths)

@@ -243,9 +243,10 @@ def tfds_source(name: str, split: str = "train", *, data_dir: str | None = None)
     height, width, channels = features["image"].shape
     builder.download_and_prepare()
     if height and width:
-        data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
-        return ArraySource(data["image"], data["label"], class_names)
-    if builder.info.splits[split].num_bytes > _MEMORY_LIMIT:
+        parts = list(tfds.as_numpy(builder.as_dataset(split=split, batch_size=1024)))
+        images, labels = (np.concatenate([part[field] for part in parts]) for field in ("image", "label"))
+        return ArraySource(images, labels, class_names)
+    if builder.info.dataset_size > _MEMORY_LIMIT:
         raise ValueError(
             f"data set {name!r} is larger than {_MEMORY_LIMIT // 2**30} GiB and its images have many sizes; "
             "write its images to class folders and use from_folder"
