@@ -144,6 +144,8 @@ class MixSizeModel(keras.Model):
                 cannot run (keras issue 19246 for the first; the second would compile around `strategy.run`).
         """
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
         self._traced_step = None
         if self._distribute_strategy is None:
             return
@@ -157,7 +159,6 @@ class MixSizeModel(keras.Model):
     def compile_from_config(self, config):
         """Compile as a saved model was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, *args, callbacks=None, initial_epoch=0, **kwargs):
         """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.

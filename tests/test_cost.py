@@ -7,7 +7,9 @@ from keras_mixsize import cost, models
 
 
 def backbone(name):
-    return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(None, None, 3), pooling="avg")
+    return getattr(keras.applications, name)(
+        weights=None, include_top=False, input_shape=(None, None, 3), pooling="avg"
+    )
 
 
 def test_multiply_adds_of_one_convolution_are_arithmetic():

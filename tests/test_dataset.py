@@ -42,7 +42,7 @@ def test_batches_have_the_planned_shapes_and_labels_over_three_epochs(small_arra
         step = train.plan.at(number)
         bucket = step.bucket
         assert images.shape == (bucket.images, bucket.size, bucket.size, 1) and images.dtype == np.float32
-        assert 0 <= images.min() and images.max() <= 1
+        assert images.min() >= 0 and images.max() <= 1
         np.testing.assert_array_equal(labels, np.tile(small_arrays[1][step.indices], bucket.duplicates))
 
 

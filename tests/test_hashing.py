@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mixsize.hashing import fold, mix, scramble, seed_key, shuffled
+from keras_mixsize.hashing import fills_grid, fold, mix, scramble, seed_key, shuffled
 
 COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 10, 16, 17, 97, 100, 101, 255, 256, 257, 997, 5000, 99_991]
-FEW = [2, 3, 4, 5, 6, 7, 8, 10, 13, 30]
-MANY_KEYS = 4000
+FEW = [2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 30]
+MANY_KEYS = 20_000
 
 
 def lowbias32(word):
@@ -134,6 +134,12 @@ def test_one_pass_permutes_a_grid_less_than_a_row_larger(count):
     index = np.arange(grid, dtype=np.uint32)
     np.testing.assert_array_equal(np.sort(scramble(index, count, np.broadcast_to(key_of(0), grid))), index)
     assert grid - count < rows
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_nothing_is_fed_back_exactly_when_the_grid_is_full(count):
+    rows = math.ceil(math.sqrt(count))
+    assert fills_grid(count) == (rows * math.ceil(count / rows) == count)
 
 
 @pytest.mark.parametrize("count", [100, 5000])

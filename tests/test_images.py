@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mixsize import images as lib
-from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform, WholeImage, Windows
+from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform, WholeImage
 
 
 def some_images(count=3, height=32, width=28, channels=3):

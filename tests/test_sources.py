@@ -30,7 +30,9 @@ def picture_folder(tmp_path):
 def render(source, indices, size=16, duplicates=1, augmentation=None):
     seeds = tf.range(len(indices) * duplicates, dtype=tf.int64)
     transform = Transform(augmentation=augmentation or WholeImage())
-    return source.render(tf.constant(indices, tf.int64), tf.cast(seeds, tf.uint32), tf.constant(size), transform).numpy()
+    return source.render(
+        tf.constant(indices, tf.int64), tf.cast(seeds, tf.uint32), tf.constant(size), transform
+    ).numpy()
 
 
 def test_embedded_images_are_balanced_and_padded_to_32():

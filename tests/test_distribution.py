@@ -1,0 +1,64 @@
+"""MirroredStrategy on two logical CPUs, in a process of its own (devices cannot be split after TensorFlow starts)."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parent / "mirrored_worker.py"
+
+
+@pytest.fixture(scope="module")
+def facts():
+    """What the process with two replicas measured."""
+    done = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_one_trace_per_bucket_over_two_epochs(facts):
+    assert facts["traces"] == facts["buckets"] == 3
+
+
+def test_warm_up_traces_every_bucket_and_changes_nothing(facts):
+    assert facts["traces_after_warm_up"] == 3 and facts["warm_up_changed"] == 0
+
+
+@pytest.mark.parametrize("size", ["16", "24", "32"])
+def test_weights_equal_a_single_device_with_synchronised_batch_norm(facts, size):
+    assert facts["weight_difference"][size] < 2e-5
+
+
+def test_smoothing_uses_the_norm_of_the_summed_gradient(facts):
+    assert facts["norm_difference"] < 1e-4
+
+
+def test_one_all_reduce_of_the_gradients_per_step(facts):
+    assert facts["gradient_sums"] == 1
+
+
+def test_metrics_count_every_image_of_both_replicas(facts):
+    assert facts["metric_images"] == facts["planned_images"]
+
+
+def test_logs_hold_the_totals_and_each_size(facts):
+    assert {"loss", "accuracy", "loss_16", "accuracy_32"} <= set(facts["history"])
+
+
+def test_a_non_finite_step_leaves_all_weights_alone(facts):
+    assert facts["nan_changed"] == 0
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("odd_batch", "divisible by the 2 replicas in every bucket, got 15*1=15 at size 16"),
+        ("steps_per_execution", "steps_per_execution must be 1 under a distribution strategy, got 4"),
+        ("jit_compile", "jit_compile must be False or 'auto' under a distribution strategy"),
+        ("plain_fit", "steps_per_epoch must be given"),
+    ],
+)
+def test_what_cannot_run_is_refused_before_training(facts, name, message):
+    assert message in facts["errors"][name]
