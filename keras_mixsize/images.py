@@ -140,10 +140,12 @@ class Transform:
         antialias: widen the filter when shrinking, so that no source pixel is skipped.
         dtype: `"float32"`, in [0, 1], or `"uint8"`, in 0..255: a quarter of the bytes to the device.
         image_map: function of (image `[S, S, C]` float32 in [0, 1], seed int32 `[2]` for `tf.image.stateless_*`)
-            that returns the image, changed but of the same shape.
+            that returns the image, changed but of the same shape; or a Keras layer.
         batch_map: function of (images `[B*D, S, S, C]` float32 in [0, 1], labels, seed int32 `[2]`) that returns images
-            and labels, or a Keras layer, which gets the images only. Layers keep their own random state: with them a
-            resumed run is not bitwise equal, and parallel calls change what each image gets.
+            and labels; or a Keras layer, which gets the images only.
+
+    Keras and keras_cv layers keep their own random state: with them a resumed run is not bitwise equal, and parallel
+    calls change what each image gets.
 
     Raises:
         ValueError: an unknown interpolation or dtype.
@@ -175,17 +177,31 @@ class Transform:
             seeds: uint32 `[N]`.
         """
         if self.image_map is not None:
-            spec = tf.TensorSpec(images.shape[1:], tf.float32)
-            images = tf.map_fn(
-                lambda pair: tf.ensure_shape(self.image_map(pair[0], pair[1]), spec.shape),
-                (images, _seed_pairs(seeds)),
-                fn_output_signature=spec,
-            )
-        if isinstance(self.batch_map, keras.layers.Layer):
-            images = tf.ensure_shape(self.batch_map(images, training=True), images.shape)
-        elif self.batch_map is not None:
-            images, labels = self.batch_map(images, labels, _seed_pairs(seeds[:1])[0])
+            change, spec = _per_image(self.image_map), tf.TensorSpec(images.shape[1:], tf.float32)
+            pairs = (images, _seed_pairs(seeds))
+            images = tf.map_fn(lambda pair: tf.ensure_shape(change(*pair), spec.shape), pairs, fn_output_signature=spec)
+        if self.batch_map is not None:
+            shape = images.shape
+            images, labels = _per_batch(self.batch_map)(images, labels, _seed_pairs(seeds[:1])[0])
+            images = tf.ensure_shape(images, shape)
         return (_to_uint8(images) if self.dtype == "uint8" else images), labels
+
+
+# The pipeline's own code is not converted by AutoGraph; tf.function converts the user's, whose `if` may be of tensors.
+
+
+def _per_image(function):
+    """Return a function of (image, seed); a Keras layer becomes one."""
+    if isinstance(function, keras.layers.Layer):
+        return tf.function(lambda image, seed: function(image[None], training=True)[0])
+    return tf.function(function)
+
+
+def _per_batch(function):
+    """Return a function of (images, labels, seed) that returns images and labels; a Keras layer becomes one."""
+    if isinstance(function, keras.layers.Layer):
+        return tf.function(lambda images, labels, seed: (function(images, training=True), labels))
+    return tf.function(function)
 
 
 def _seed_pairs(seeds: tf.Tensor) -> tf.Tensor:

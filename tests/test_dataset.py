@@ -228,3 +228,15 @@ def test_fewer_examples_than_a_batch_are_refused(small_arrays, regime):
 def test_an_unknown_option_is_refused(small_arrays, regime):
     with pytest.raises(TypeError, match="augmentatoin"):
         kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, augmentatoin=None)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("place", ["image_map", "batch_map"])
+def test_a_keras_cv_layer_runs_inside_the_pipeline(small_arrays, regime, place):
+    images, labels = np.repeat(small_arrays[0], 3, axis=-1), small_arrays[1]
+    layer = kms.images.rand_augment()
+    train = kms.MixSizeDataset.from_arrays(images, labels, regime=regime, **{place: layer})
+    plain = kms.MixSizeDataset.from_arrays(images, labels, regime=regime)
+    for (changed, _), (unchanged, _) in zip(batches(train, 3), batches(plain, 3)):
+        assert changed.shape == unchanged.shape and np.isfinite(changed).all()
+        assert np.abs(changed - unchanged).max() > 0.01

@@ -157,8 +157,9 @@ def test_batch_map_may_change_images_and_labels():
     np.testing.assert_array_equal(labels, range(10, 14))
 
 
-def test_a_keras_layer_is_a_batch_map():
-    images, changed, _ = finished(Transform(batch_map=keras.layers.RandomFlip("vertical", seed=1)))
+@pytest.mark.parametrize("place", ["image_map", "batch_map"])
+def test_a_keras_layer_is_a_map(place):
+    images, changed, _ = finished(Transform(**{place: keras.layers.RandomFlip("vertical", seed=1)}))
     assert changed.shape == images.shape
     rows = np.sort(changed.numpy().sum(axis=(2, 3)), axis=1)
     np.testing.assert_allclose(rows, np.sort(images.numpy().sum(axis=(2, 3)), axis=1), atol=1e-5)
@@ -185,8 +186,8 @@ def test_transform_refuses_what_it_does_not_know(options, message):
 
 
 @pytest.mark.filterwarnings("default")
-def test_rand_augment_of_keras_cv_keeps_shape_and_range():
-    layer = lib.rand_augment()
-    images, changed, _ = finished(Transform(batch_map=layer))
+@pytest.mark.parametrize("place", ["image_map", "batch_map"])
+def test_rand_augment_of_keras_cv_keeps_the_shape(place):
+    images, changed, _ = finished(Transform(**{place: lib.rand_augment()}))
     assert changed.shape == images.shape and changed.dtype == tf.float32
     assert float(tf.reduce_max(tf.abs(changed - images))) > 0.01

@@ -249,6 +249,14 @@ def test_a_run_of_450_000_steps_has_the_right_counts_in_little_memory():
     assert peak < 64e6
 
 
+@pytest.mark.parametrize("sampling", SAMPLING)
+def test_a_step_after_a_million_follows_all_samples_before_it(sampling):
+    plan = make(sampling=sampling)
+    steps = 2**20 + 100
+    batches = np.array([bucket.batch for bucket in plan.regime.buckets])
+    assert plan.at(steps).first_sample == batches[plan.buckets(np.arange(steps))].sum()
+
+
 # Workers
 
 

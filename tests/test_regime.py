@@ -420,6 +420,10 @@ def test_multiples_of_8_suit_powers_of_2(replicas):
     solve_cifar().check_replicas(replicas)
 
 
+def test_duplicates_may_make_up_for_a_batch_that_does_not_divide():
+    Regime.fixed(32, 6, 2).check_replicas(4)
+
+
 @pytest.mark.parametrize("replicas", [3, 5, 6, 16])
 def test_replicas_that_do_not_divide_are_refused(replicas):
     with pytest.raises(
@@ -511,6 +515,11 @@ def test_a_bucket_above_the_budget_is_refused():
         ValueError, match='S=48 B=64 D=1 costs 147456 pixels, above the budget of 65536 .*rounding="near'
     ):
         Regime(buckets, base=Bucket(32, 64))
+
+
+def test_a_bucket_one_image_above_the_budget_is_refused():
+    with pytest.raises(ValueError, match="S=32 B=65 D=1 costs 66560 pixels, above the budget of 65536"):
+        Regime((Bucket(32, 65),), base=Bucket(32, 64))
 
 
 def test_nearest_allows_a_bucket_above_the_budget():

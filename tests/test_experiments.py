@@ -1,0 +1,94 @@
+"""The scripts run, as a user starts them, and write what they promise."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run_script(name, *arguments, check=True):
+    command = [sys.executable, str(ROOT / "experiments" / name), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, cwd=ROOT)
+    assert not check or done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A smoke run of train.py."""
+    output = tmp_path_factory.mktemp("train")
+    run_script("train.py", "--smoke", f"--output={output}", "--mode=b+", "--seed=3")
+    return output
+
+
+def test_a_run_writes_configuration_versions_fingerprint_and_results(finished):
+    import keras_mixsize as kms
+
+    results = json.loads((finished / "results.json").read_text())
+    regime = kms.Regime.preset("small/b+")
+    assert results["plan_fingerprint"] == kms.Plan(regime, num_examples=512, seed=3).fingerprint()
+    assert results["config"]["seed"] == 3 and results["versions"]["keras"]
+    assert results["steps"] == results["steps_per_epoch"] == regime.steps_per_epoch(512)
+    assert "accuracy_16" in results["history"]
+    assert [row["size"] for row in results["report"]["rows"]] == [16, 24]
+
+
+def test_a_run_writes_a_picture_a_table_and_both_logs(finished):
+    assert (finished / "report.png").read_bytes().startswith(b"\x89PNG")
+    with (finished / "report.csv").open() as stream:
+        assert [row["size"] for row in csv.DictReader(stream)] == ["16", "24"]
+    assert "accuracy_32" in (finished / "log.csv").read_text()
+    assert list((finished / "tensorboard").rglob("events*"))
+
+
+def test_evaluate_reads_a_run_at_other_sizes(finished, tmp_path):
+    arguments = [f"--runs={finished}", "--sizes=12,20", "--calibration_batches=2", f"--output={tmp_path}"]
+    run_script("evaluate.py", *arguments)
+    reports = json.loads((tmp_path / "reports.json").read_text())
+    assert [row["size"] for row in reports[0]["rows"]] == [12, 20]
+    assert (tmp_path / "accuracy_by_size.png").exists()
+
+
+def test_the_demo_runs_and_says_in_words_what_came_out(tmp_path):
+    done = run_script("demo.py", "--smoke", f"--output={tmp_path}")
+    facts = json.loads((tmp_path / "demo.json").read_text())
+    assert [report["name"] for report in facts["reports"]] == ["baseline, 32 px", "B+", "D+"]
+    assert "fewer steps than the baseline" in facts["words"][0] and facts["words"][0].split(":")[0] in done.stdout
+    assert (tmp_path / "accuracy_by_size.png").exists()
+    assert len((tmp_path / "accuracy_by_size.csv").read_text().splitlines()) == 1 + 3 * 2
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--regime=32:0.5,24:0.4"], "probabilities must sum to 1"),
+        (["--regime=cifra"], "did you mean 'cifar/d\\+'"),
+        (["--model=resnet9"], "resnet8"),
+        (["--dataset=folder:/nowhere"], "does not exist"),
+    ],
+)
+def test_bad_flags_are_refused_with_a_clear_message(arguments, message, tmp_path):
+    import re
+
+    done = run_script("train.py", "--smoke", f"--output={tmp_path}", *arguments, check=False)
+    assert done.returncode != 0 and re.search(message, done.stderr)
+
+
+def test_the_embedded_data_are_made_from_the_packages_files(tmp_path):
+    import gzip
+
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for prefix in ("train", "t10k"):
+        images = rng.integers(0, 256, (20, 28, 28)).astype(np.uint8)
+        (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + images.tobytes()))
+        (tmp_path / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8) + bytes([1, 0] * 10)))
+    run_script("make_fashion_mnist.py", f"--source={tmp_path}", f"--target={tmp_path / 'subset.npz'}")
+    with np.load(tmp_path / "subset.npz") as subset:
+        np.testing.assert_array_equal(subset["test_images"], images)
