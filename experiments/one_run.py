@@ -36,6 +36,7 @@ class RunConfig:
         epochs: of the regime's own length.
         output: folder for the results; made if it does not exist.
         data_dir: of the data set.
+        padding: of the random crops of in-memory images, in pixels.
         learning_rate: peak of the schedule: a linear warm-up over 5 % of the steps, then a cosine to zero.
         l2: weight decay, see `MixSizeModel`.
         smoothing: momentum of the gradient smoothing, or None.
@@ -54,6 +55,7 @@ class RunConfig:
     epochs: int
     output: str
     data_dir: str | None = None
+    padding: int = 4
     learning_rate: float = 0.1
     l2: float = 1e-4
     smoothing: float | None = 0.9
@@ -142,7 +144,7 @@ def run(config: RunConfig) -> kms.SizeReport:
 def make_dataset(config: RunConfig, source: kms.sources.Source) -> kms.MixSizeDataset:
     """Return the training batches, augmented as the data set's kind asks for."""
     in_memory = isinstance(source, kms.sources.ArraySource)
-    augmentation = kms.PadCropFlip() if in_memory else kms.RandomResizedCrop()
+    augmentation = kms.PadCropFlip(config.padding) if in_memory else kms.RandomResizedCrop()
     options = {"seed": config.seed, "sampling": config.sampling, "augmentation": augmentation}
     return kms.MixSizeDataset.from_source(source, regime=config.regime, **options)
 

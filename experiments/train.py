@@ -21,6 +21,7 @@ MODE = flags.DEFINE_enum("mode", "d+", list(MODES), "What small sizes spend thei
 BASE_SIZE = flags.DEFINE_integer("base_size", 32, "Size of the baseline in pixels, for the text form.")
 BASE_BATCH = flags.DEFINE_integer("base_batch", 64, "Batch of the baseline, for the text form.")
 EPOCHS = flags.DEFINE_integer("epochs", 10, "Epochs.", lower_bound=1)
+PADDING = flags.DEFINE_integer("padding", 4, "Padding of the random crops of in-memory images, in pixels.")
 LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "Peak learning rate.")
 L2 = flags.DEFINE_float("l2", 1e-4, "L2 weight decay.")
 SMOOTHING = flags.DEFINE_float("smoothing", 0.9, "Momentum of gradient smoothing; negative for none.")
@@ -43,6 +44,7 @@ def main(_):
         regime=choose_regime(REGIME.value, MODE.value, **solve_options),
         epochs=1 if SMOKE.value else EPOCHS.value,
         output=OUTPUT.value,
+        padding=PADDING.value,
         learning_rate=LEARNING_RATE.value,
         l2=L2.value,
         smoothing=SMOOTHING.value if SMOOTHING.value >= 0 else None,

@@ -35,16 +35,17 @@ def test_a_path_may_be_text(tmp_path):
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("count", [1, 2, 6, 7, 10])
+@pytest.mark.parametrize("count", [1, 6, 7])
 def test_the_legend_names_every_report(tmp_path, count):
     reports = [report(f"network {number}") for number in range(count)]
     svg = words(tmp_path, *reports)
     assert [each.name for each in reports if not is_drawn(each.name, svg)] == []
 
 
-@pytest.mark.parametrize("label", ["test image size (px)", "accuracy (%)", "without calibration", "a title"])
-def test_the_picture_says_what_it_shows(tmp_path, label):
-    assert is_drawn(label, words(tmp_path, report("one"), title="a title"))
+def test_the_picture_says_what_it_shows(tmp_path):
+    svg = words(tmp_path, report("one"), title="a title")
+    labels = ["test image size (px)", "accuracy (%)", "without calibration", "a title"]
+    assert [label for label in labels if not is_drawn(label, svg)] == []
 
 
 def test_every_size_of_every_report_has_a_tick(tmp_path):
