@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-ROUNDS = 4  # each round mixes both halves of the index; a test compares the result with a fair shuffle
+ROUNDS = 6  # each round mixes both halves of the index; a test compares the result with a fair shuffle
 WORD = 2**32
 GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: its multiples are spread evenly
 

@@ -18,7 +18,7 @@ import json
 import numpy as np
 
 from keras_mixsize.hashing import WORD, fold, seed_key, shuffled
-from keras_mixsize.regime import Bucket, Regime, check_choice
+from keras_mixsize.regime import Bucket, Regime, check_choice, check_count
 
 SAMPLING = ("shuffled", "independent")
 BUCKETS, SAMPLES, IMAGES = 1, 2, 3  # streams of randomness that must not meet
@@ -36,7 +36,8 @@ class Step:
         bucket_index: the bucket's place in `regime.buckets`.
         first_sample: position of its first sample in the endless stream of samples.
         indices: int64 `[B]`, the examples (a worker's slice of them after `Plan.shard`).
-        passes: int64 `[B]`, the pass over the data that each sample belongs to; a step may straddle two.
+        pass_index: the pass over the data that its first sample belongs to.
+        passes: int64 `[B]`, the pass of each sample; a step may straddle two.
     """
 
     step: int
@@ -44,13 +45,9 @@ class Step:
     bucket: Bucket
     bucket_index: int
     first_sample: int
+    pass_index: int
     indices: np.ndarray
     passes: np.ndarray
-
-    @property
-    def pass_index(self) -> int:
-        """The pass of the step's first sample."""
-        return int(self.passes[0]) if self.passes.size else 0
 
 
 class Plan:
@@ -81,12 +78,12 @@ class Plan:
             )
         if num_examples > 2**31:
             raise ValueError(f"num_examples must be at most 2^31, got {num_examples}")
+        self.key = seed_key(seed)
         self.regime = regime
         self.num_examples = int(num_examples)
-        self.seed = seed
+        self.seed = int(seed)
         self.sampling = sampling
         self.worker, self.workers = 0, 1
-        self.key = seed_key(seed)
         self.steps_per_epoch = regime.steps_per_epoch(num_examples)
         self.batches = np.array([bucket.batch for bucket in regime.buckets], np.int64)
         self.counts = _apportion(regime.step_shares, self.steps_per_epoch)
@@ -102,16 +99,17 @@ class Plan:
             worker: this worker's number, in [0, workers).
             workers: how many workers share the plan.
         """
-        if not 0 <= worker < workers:
-            raise ValueError(f"worker must lie in [0, {workers}), got {worker}")
+        check_count("workers", workers)
+        if worker not in range(workers):
+            raise ValueError(f"worker must lie in [0, {workers}), got {worker!r}")
         sharded = Plan(self.regime, num_examples=self.num_examples, seed=self.seed, sampling=self.sampling)
         sharded.worker, sharded.workers = worker, workers
         return sharded
 
     def at(self, step: int) -> Step:
         """Return what step number `step` trains on, in a time that does not depend on earlier calls."""
-        if step < 0:
-            raise ValueError(f"step must be at or above 0, got {step}")
+        if not isinstance(step, (int, np.integer)) or step < 0:
+            raise ValueError(f"step must be at or above 0, got {step!r}")
         step = int(step)
         epoch, position = divmod(step, self.steps_per_epoch)
         order, starts = self._epoch(epoch)
@@ -119,7 +117,8 @@ class Plan:
         bucket = self.regime.buckets[bucket_index]
         low, high = self.slice_of(bucket.batch)
         stream = np.arange(first + low, first + high)
-        return Step(step, epoch, bucket, bucket_index, first, self.samples(stream), stream // self.num_examples)
+        passes = stream // self.num_examples
+        return Step(step, epoch, bucket, bucket_index, first, first // self.num_examples, self.samples(stream), passes)
 
     def slice_of(self, batch: int) -> tuple[int, int]:
         """Return the first and the last-but-one row of a batch that this worker reads."""
@@ -131,7 +130,7 @@ class Plan:
         return shuffled(places, self.num_examples, fold(self.key, SAMPLES, passes.astype(np.uint32)))
 
     def buckets(self, steps: np.ndarray) -> np.ndarray:
-        """Return the bucket's place in the regime for each step: int64, of `steps`'s shape."""
+        """Return the bucket's place in the regime for each step: int64 `[N]` from integers `[N]`."""
         epochs, positions = np.divmod(np.asarray(steps, np.int64), self.steps_per_epoch)
         if self.sampling == "independent":
             draws = fold(self.key, BUCKETS, np.asarray(steps).astype(np.uint32)).astype(np.int64)

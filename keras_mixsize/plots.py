@@ -5,6 +5,7 @@ accuracy_by_size([baseline_report, mixed_report], "accuracy.png")
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str =
         reports: of one or several models.
         path: of the PNG (or any format that matplotlib knows by its suffix).
         title: above the picture.
+
+    Raises:
+        ValueError: no report, or one without sizes.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # here: matplotlib takes half a second to import
     from matplotlib.figure import Figure
@@ -30,7 +34,9 @@ def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str =
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     by_size, by_compute = figure.subplots(1, 2, sharey=True)
-    for report, color, marker in zip(reports, _COLORS, _MARKERS):
+    if not reports or not all(report.rows for report in reports):
+        raise ValueError("reports must hold at least one size each, got an empty one or none")
+    for report, color, marker in zip(reports, itertools.cycle(_COLORS), itertools.cycle(_MARKERS)):
         style = {"color": color, "marker": marker, "label": report.name}
         _draw(by_size, [row.size for row in report.rows], report.rows, style)
         _draw(by_compute, [row.multiply_adds / 1e6 for row in report.rows], report.rows, style)
@@ -50,12 +56,10 @@ def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str =
 
 
 def _draw(axes, x: list[float], rows: Sequence, style: dict) -> None:
-    uncalibrated = [100 * row.accuracy.value for row in rows]
-    if rows[0].calibrated is None:
-        chosen = [row.accuracy for row in rows]
-    else:
-        chosen = [row.calibrated for row in rows]
+    if any(row.calibrated for row in rows):
+        uncalibrated = [100 * row.accuracy.value for row in rows]
         axes.plot(x, uncalibrated, color=style["color"], linestyle="--", alpha=0.5)
+    chosen = [row.best for row in rows]
     values = [100 * accuracy.value for accuracy in chosen]
     below = [100 * (accuracy.value - accuracy.low) for accuracy in chosen]
     above = [100 * (accuracy.high - accuracy.value) for accuracy in chosen]

@@ -32,6 +32,9 @@ class SizeFamily:
     base_batch: int
     about: str
 
+    def __post_init__(self):
+        object.__setattr__(self, "sizes", types.MappingProxyType(dict(self.sizes)))
+
 
 FAMILIES: Mapping[str, SizeFamily] = types.MappingProxyType(
     {

@@ -32,7 +32,8 @@ def check_choice(name: str, value, choices) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
 
 
-def _check_count(name: str, value) -> None:
+def check_count(name: str, value) -> None:
+    """Raise a ValueError unless `value` is an integer of at least 1."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
@@ -57,11 +58,13 @@ class Bucket:
     probability: float = 1.0
 
     def __post_init__(self):
-        _check_count("size", self.size)
-        _check_count("batch", self.batch)
-        _check_count("duplicates", self.duplicates)
-        if not (isinstance(self.probability, (int, float)) and 0 <= self.probability <= 1):
+        check_count("size", self.size)
+        check_count("batch", self.batch)
+        check_count("duplicates", self.duplicates)
+        if not _is_number(self.probability) or not 0 <= self.probability <= 1:
             raise ValueError(f"probability of size {self.size} must lie in [0, 1], got {self.probability!r}")
+        for field, kind in [("size", int), ("batch", int), ("duplicates", int), ("probability", float)]:
+            object.__setattr__(self, field, kind(getattr(self, field)))  # NumPy's numbers cannot be written as JSON
 
     @property
     def images(self) -> int:
@@ -100,9 +103,11 @@ class Regime:
     rounding: str = "within_budget"
 
     def __post_init__(self):
-        object.__setattr__(self, "buckets", tuple(self.buckets))
+        if not isinstance(self.buckets, (list, tuple)) or not all(isinstance(b, Bucket) for b in self.buckets):
+            raise ValueError(f"buckets must be a list of Bucket, got {self.buckets!r}")
         if not self.buckets:
             raise ValueError("buckets must hold at least one Bucket, got none")
+        object.__setattr__(self, "buckets", tuple(self.buckets))
         check_choice("share", self.share, SHARE)
         check_choice("rounding", self.rounding, ROUNDING)
         _check_probabilities([bucket.probability for bucket in self.buckets])
@@ -154,7 +159,9 @@ class Regime:
         """
         check_choice("grow", grow, GROW)
         check_choice("rounding", rounding, ROUNDING)
-        _check_count("multiple_of", multiple_of)
+        counts = {"base_size": base_size, "base_batch": base_batch, "base_duplicates": base_duplicates}
+        for name, value in (counts | {"multiple_of": multiple_of}).items():
+            check_count(name, value)
         if not isinstance(sizes, Mapping) or not sizes:
             raise ValueError(f"sizes must map sizes to probabilities, such as {{32: 0.5, 24: 0.5}}, got {sizes!r}")
         _check_probabilities(list(sizes.values()))
@@ -190,7 +197,7 @@ class Regime:
         family = presets.FAMILIES[family_name]
         options = {"base_size": family.base_size, "base_batch": family.base_batch} | solve_options
         if mode == "baseline":
-            return cls.fixed(options["base_size"], options["base_batch"], options.get("base_duplicates", 1))
+            return cls.solve({options["base_size"]: 1.0}, grow="none", **options)
         return cls.solve(family.sizes, grow=presets.MODES[mode], **options)
 
     @classmethod
@@ -202,10 +209,10 @@ class Regime:
 
         Args:
             text: entries separated by commas.
-            **solve_options: `solve`'s arguments for the short form; `share` for both.
+            **solve_options: `solve`'s arguments for the short form; only `share` for the written one.
 
         Raises:
-            ValueError: an entry that cannot be read, or forms that are mixed.
+            ValueError: an entry that cannot be read, forms that are mixed, or options that the form does not take.
         """
         shapes = [_parse_entry(entry) for entry in text.split(",") if entry.strip()]
         if not shapes:
@@ -220,8 +227,9 @@ class Regime:
             if not {"base_size", "base_batch"} <= solve_options.keys():
                 raise ValueError(f"regime text {text!r} gives no batches, so base_size and base_batch are needed")
             return cls.solve({shape[0]: p for shape, p in shapes}, **solve_options)
-        buckets = tuple(Bucket(*shape, probability=probability) for shape, probability in shapes)
-        return cls(buckets, share=solve_options.get("share", "steps"))
+        if unused := solve_options.keys() - {"share"}:
+            raise ValueError(f"regime text {text!r} gives the batches, so it does not take {', '.join(sorted(unused))}")
+        return cls(tuple(Bucket(*shape, probability=probability) for shape, probability in shapes), **solve_options)
 
     # Text and JSON
 
@@ -246,7 +254,7 @@ class Regime:
             base = Bucket(**fields.pop("base"))
             return cls(buckets, base=base, **fields)
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"regime JSON cannot be read ({error}); write it with Regime.to_json()") from error
+            raise ValueError(f"regime JSON cannot be read ({error!r}); write it with Regime.to_json()") from error
 
     # What it amounts to
 
@@ -287,17 +295,18 @@ class Regime:
 
     def steps_per_epoch(self, num_examples: int) -> int:
         """Return the steps after which about `num_examples` samples have been seen, one per bucket at least."""
-        _check_count("num_examples", num_examples)
+        check_count("num_examples", num_examples)
         return max(round(num_examples / self.mean_batch), len(self.buckets))
 
     def check_replicas(self, replicas: int) -> None:
         """Raise a ValueError if a bucket's B * D images cannot be split evenly over `replicas`."""
+        check_count("replicas", replicas)
         for bucket in self.buckets:
             if bucket.images % replicas:
                 raise ValueError(
                     f"B*D must be divisible by the {replicas} replicas in every bucket, got "
                     f"{bucket.batch}*{bucket.duplicates}={bucket.images} at size {bucket.size}; "
-                    f"solve the regime with multiple_of={math.lcm(8, replicas)}"
+                    f"solve the regime with multiple_of={math.lcm(8, replicas)} and a base_batch that it divides"
                 )
 
     def table(self, num_examples: int | None = None) -> str:
@@ -330,10 +339,16 @@ class Regime:
         return "\n".join(lines)
 
 
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
 def _check_probabilities(probabilities: list[float]) -> None:
     for probability in probabilities:
-        if not isinstance(probability, (int, float)) or not probability >= 0:
-            raise ValueError(f"probabilities must not be negative, got {probability!r}")
+        if not _is_number(probability):
+            raise ValueError(f"probabilities must be numbers, got {probability!r} in {probabilities}")
+        if not probability >= 0:
+            raise ValueError(f"probabilities must not be negative, got {probability!r} in {probabilities}")
     total = math.fsum(probabilities)
     if not math.isclose(total, 1.0, abs_tol=1e-6):
         raise ValueError(f"probabilities must sum to 1, got {probabilities} with the sum {total:g}")
@@ -355,12 +370,14 @@ def _fit_within_budget(size: int, base: Bucket, grow: str, multiple_of: int) -> 
     """Return (batch, duplicates) of a size, at most the base's cost."""
     scale = (base.size / size) ** 2
     share = {"duplicates": scale, "both": math.sqrt(scale)}.get(grow, min(scale, 1.0))
-    duplicates = max(1, round(base.duplicates * share))
-    batch = base.cost // (size**2 * duplicates)
-    if grow in ("duplicates", "none"):
-        batch = min(batch, base.batch)
-    batch -= batch % multiple_of
-    if not batch:
+    for duplicates in range(max(1, round(base.duplicates * share)), 0, -1):
+        batch = base.cost // (size**2 * duplicates)
+        if grow in ("duplicates", "none"):
+            batch = min(batch, base.batch)
+        batch -= batch % multiple_of
+        if batch:
+            break
+    else:
         raise ValueError(
             f"size {size} does not fit: the budget of {base.cost} pixels holds {base.cost // size**2} images of that "
             f"size, less than multiple_of={multiple_of}; use a larger base_batch or a smaller multiple_of"

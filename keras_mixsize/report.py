@@ -35,12 +35,17 @@ class Accuracy:
     def of(cls, correct: int, count: int) -> Accuracy:
         """Return the accuracy of `correct` right answers out of `count`.
 
+        Raises:
+            ValueError: `count` below 1, or `correct` outside [0, count].
+
         Source: E. B. Wilson, JASA 22 (1927), with z = 1.96.
         """
+        if count < 1 or not 0 <= correct <= count:
+            raise ValueError(f"correct must lie in [0, count] and count be at least 1, got {correct} of {count}")
         share, z = correct / count, 1.959964
         center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
         half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-        return cls(share, max(0.0, center - half), min(1.0, center + half))
+        return cls(share, min(share, max(0.0, center - half)), max(share, min(1.0, center + half)))
 
     def __str__(self) -> str:
         return f"{self.value:.1%} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
@@ -101,7 +106,7 @@ class SizeReport:
 
     def table(self) -> str:
         """Return the report as text, a line per size."""
-        header = f"{self.name}\n  size  accuracy [95 %]        calibrated [95 %]       loss  Mmult-adds  ms/image"
+        header = f"{self.name}\n  size  accuracy [95 %]        calibrated [95 %]       loss  Mmult-adds  ms/image "
         lines = [header]
         for row in self.rows:
             loss = row.loss if row.calibrated_loss is None else row.calibrated_loss

@@ -64,7 +64,8 @@ def smooth(gradients, state: SmoothingState, *, momentum: float = 0.9) -> Smooth
 
     Source: the GradSmooth regulariser of arXiv 1908.08986, section 4.2.
     """
-    norm = tf.linalg.global_norm(gradients)
+    # In float32 whatever the gradients are: float16 would overflow at a norm of 256
+    norm = tf.linalg.global_norm([None if g is None else tf.cast(g, tf.float32) for g in gradients])
     finite = tf.math.is_finite(norm)
     run = tf.where(state.steps > 0, momentum * state.norm + (1.0 - momentum) * norm, norm)
     scale = tf.where(finite, run / (norm + EPSILON), 0.0)
