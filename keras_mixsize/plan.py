@@ -109,7 +109,7 @@ class Plan:
     def at(self, step: int) -> Step:
         """Return what step number `step` trains on, in a time that does not depend on earlier calls."""
         if not isinstance(step, (int, np.integer)) or step < 0:
-            raise ValueError(f"step must be at or above 0, got {step!r}")
+            raise ValueError(f"step must be at or above 0, got {step}")
         step = int(step)
         epoch, position = divmod(step, self.steps_per_epoch)
         order, starts = self._epoch(epoch)
