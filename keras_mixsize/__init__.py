@@ -9,12 +9,13 @@ resiliency", arXiv 1908.08986.
 """
 
 from keras_mixsize import images, models, presets, sources
+from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.evaluation import evaluate_sizes
 from keras_mixsize.images import PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.plan import Plan
-from keras_mixsize.regime import Bucket, Regime
+from keras_mixsize.regime import Regime
 from keras_mixsize.report import SizeReport
 from keras_mixsize.smoothing import smooth
 from keras_mixsize.training import MixSizeModel

@@ -17,8 +17,9 @@ import json
 
 import numpy as np
 
+from keras_mixsize.bucket import Bucket, check_choice, check_count
 from keras_mixsize.hashing import WORD, fold, seed_key, shuffled
-from keras_mixsize.regime import Bucket, Regime, check_choice, check_count
+from keras_mixsize.regime import Regime
 
 SAMPLING = ("shuffled", "independent")
 BUCKETS, SAMPLES, IMAGES = 1, 2, 3  # streams of randomness that must not meet

@@ -1,7 +1,7 @@
-"""Bucket and Regime: which image sizes a training run uses, how often, and with what batch and duplicates.
+"""Regime: which image sizes a training run uses, how often, and with what batch and duplicates.
 
-A regime is a closed list of buckets (S, B, D): every shape that the trainer will ever see is in it. NumPy only;
-`plan` draws steps from it, `presets` holds the named ones.
+A regime is a closed list of buckets: every shape that the trainer will ever see is in it. NumPy only; `plan` draws
+steps from it, `presets` holds the named ones.
 
     regime = Regime.solve({32: .3, 48: .2, 24: .3, 16: .2}, base_size=32, base_batch=64, grow="duplicates")
     print(regime.table(num_examples=50_000))
@@ -10,7 +10,6 @@ A regime is a closed list of buckets (S, B, D): every shape that the trainer wil
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 from collections.abc import Mapping
@@ -18,66 +17,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_mixsize import presets
+from keras_mixsize.bucket import Bucket, check_choice, check_count, is_number
 
 GROW = ("batch", "duplicates", "both", "none")
 SHARE = ("steps", "samples")
 ROUNDING = ("within_budget", "nearest")
-
-
-def check_choice(name: str, value, choices) -> None:
-    """Raise a ValueError that lists the choices, unless `value` is one of them."""
-    if value not in choices:
-        close = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}{hint}")
-
-
-def check_count(name: str, value) -> None:
-    """Raise a ValueError unless `value` is an integer of at least 1."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Bucket:
-    """One shape of a training step: `batch` images, each in `duplicates` augmented copies, at `size` pixels a side.
-
-    Attributes:
-        size: side of the square images in pixels (S).
-        batch: different images in a step, over all replicas (B).
-        duplicates: augmented copies of each image (D).
-        probability: how often the bucket is used, in [0, 1]; `Regime.share` says of what it is a share.
-
-    Raises:
-        ValueError: a field is out of range.
-    """
-
-    size: int
-    batch: int
-    duplicates: int = 1
-    probability: float = 1.0
-
-    def __post_init__(self):
-        check_count("size", self.size)
-        check_count("batch", self.batch)
-        check_count("duplicates", self.duplicates)
-        if not _is_number(self.probability) or not 0 <= self.probability <= 1:
-            raise ValueError(f"probability of size {self.size} must lie in [0, 1], got {self.probability!r}")
-        for field, kind in [("size", int), ("batch", int), ("duplicates", int), ("probability", float)]:
-            object.__setattr__(self, field, kind(getattr(self, field)))  # NumPy's numbers cannot be written as JSON
-
-    @property
-    def images(self) -> int:
-        """Images that a step processes: B * D."""
-        return self.batch * self.duplicates
-
-    @property
-    def cost(self) -> int:
-        """Pixels that a step processes: S^2 * B * D, a proxy for its time and memory."""
-        return self.size**2 * self.images
-
-    def __str__(self) -> str:
-        return f"{self.size}x{self.batch}x{self.duplicates}:{self.probability!r}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -339,13 +283,9 @@ class Regime:
         return "\n".join(lines)
 
 
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-
-
 def _check_probabilities(probabilities: list[float]) -> None:
     for probability in probabilities:
-        if not _is_number(probability):
+        if not is_number(probability):
             raise ValueError(f"probabilities must be numbers, got {probability!r} in {probabilities}")
         if not probability >= 0:
             raise ValueError(f"probabilities must not be negative, got {probability!r} in {probabilities}")

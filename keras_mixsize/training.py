@@ -17,8 +17,9 @@ import keras
 import tensorflow as tf
 
 from keras_mixsize import cost
+from keras_mixsize.bucket import Bucket
 from keras_mixsize.dataset import MixSizeDataset
-from keras_mixsize.regime import Bucket, Regime
+from keras_mixsize.regime import Regime
 from keras_mixsize.size_metrics import SizeLogs, SizeMetrics
 from keras_mixsize.smoothing import SmoothingState, smooth
 from keras_mixsize.sources import check_label_range

@@ -336,11 +336,6 @@ def test_a_fixed_regime_is_one_bucket_of_every_step():
     assert regime.buckets == (Bucket(32, 64, 2, 1.0),) and regime.base == regime.buckets[0]
 
 
-def test_a_bucket_counts_its_images_and_pixels():
-    bucket = Bucket(24, 64, 2)
-    assert (bucket.images, bucket.cost) == (128, 24 * 24 * 128)
-
-
 def test_the_costliest_hand_written_bucket_is_the_base():
     regime = Regime((Bucket(16, 64, 1, 0.5), Bucket(32, 64, 1, 0.5)))
     assert regime.base == Bucket(32, 64)
@@ -441,20 +436,6 @@ def test_the_remedy_for_replicas_works(replicas):
 
 
 # What is refused
-
-
-@pytest.mark.parametrize("field", ["size", "batch", "duplicates"])
-@pytest.mark.parametrize("value", [0, -8, True, 8.0, "8", None])
-def test_a_bucket_is_of_natural_numbers(field, value):
-    fields = {"size": 32, "batch": 64, "duplicates": 1} | {field: value}
-    with pytest.raises(ValueError, match=f"^{field} must be an integer of at least 1, got {re.escape(repr(value))}"):
-        Bucket(**fields)
-
-
-@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, "0.5", None])
-def test_a_buckets_probability_lies_between_0_and_1(value):
-    with pytest.raises(ValueError, match=rf"probability of size 32 must lie in \[0, 1\], got {value!r}"):
-        Bucket(32, 64, probability=value)
 
 
 @pytest.mark.parametrize("name", ["base_size", "base_batch", "base_duplicates", "multiple_of"])
