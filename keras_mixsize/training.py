@@ -11,6 +11,7 @@ Neighbours: `dataset` (what it trains on), `smoothing`, `size_metrics`, `cost` (
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 
 import keras
@@ -238,8 +239,7 @@ class MixSizeModel(keras.Model):
 
         step = distributed_step
         if not self.run_eagerly:
-            step = tf.function(step, reduce_retracing=False, autograph=False, jit_compile=self.jit_compile or None)
-            self._traced_step = step
+            step = self._traced_step = _StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
 
         def train_function(iterator):
             for _ in range(self.steps_per_execution):
@@ -253,7 +253,7 @@ class MixSizeModel(keras.Model):
     @property
     def trace_count(self) -> int:
         """How many times the training step has been traced; one per bucket is what it should be."""
-        return self._traced_step.experimental_get_tracing_count() if self._traced_step is not None else 0
+        return self._traced_step.trace_count if self._traced_step is not None else 0
 
     def train_step(self, data):
         """Train on one batch: forward, backward, smooth, decay, update."""
@@ -339,6 +339,41 @@ class MixSizeModel(keras.Model):
         with cost.peak_memory() as peak_bytes:
             first, second = (_seconds(lambda: self.train_function(batches)) for _ in range(2))
             return WarmUp(bucket, max(first - second, 0.0), second, peak_bytes())
+
+
+class _StepPerShape:
+    """A training step with a function of its own for each shape of the images, so that each is traced once.
+
+    One tf.function could hold all the traces, but TensorFlow warns of a function that is traced five times.
+
+    Args:
+        step: function of a batch.
+        strategy: whose values the batch may hold.
+        jit_compile: as tf.function takes it.
+    """
+
+    def __init__(self, step, strategy: tf.distribute.Strategy, jit_compile: bool | None):
+        self._step = step
+        self._strategy = strategy
+        self._options = {"reduce_retracing": False, "autograph": False, "jit_compile": jit_compile}
+        self._functions = {}
+
+    def __call__(self, batch):
+        """Run the step on a batch."""
+        return self.function_for(batch)(batch)
+
+    def function_for(self, batch):
+        """Return the function that runs on batches of this shape."""
+        shape = tuple(self._strategy.experimental_local_results(batch[0])[0].shape)
+        if shape not in self._functions:
+            # a partial of its own, because TensorFlow counts traces by the code they share
+            self._functions[shape] = tf.function(functools.partial(self._step), **self._options)
+        return self._functions[shape]
+
+    @property
+    def trace_count(self) -> int:
+        """Traces of all shapes together."""
+        return sum(function.experimental_get_tracing_count() for function in self._functions.values())
 
 
 def _check_network(network: keras.Model) -> None:

@@ -70,7 +70,8 @@ def gradient_sums():
     batches = iter(STRATEGY.experimental_distribute_dataset(data().take(1)))
     model._build_steps(REGIME.sizes, data().element_spec)
     model.make_train_function()
-    graph = model._traced_step.get_concrete_function(next(batches)).graph.as_graph_def()
+    batch = next(batches)
+    graph = model._traced_step.function_for(batch).get_concrete_function(batch).graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
     return sum(node.op.startswith("Collective") for node in nodes) / STRATEGY.num_replicas_in_sync
 
