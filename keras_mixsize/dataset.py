@@ -197,7 +197,8 @@ def _batches(source, plan: Plan, transform: Transform, start: int, parallel_call
     sizes = tf.constant([bucket.size for bucket in plan.regime.buckets])
     batches = tf.constant(plan.batches)
     duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
-    labels = tf.constant(source.labels)
+    with tf.device("CPU:0"):
+        labels = tf.constant(source.labels)
 
     @tf.autograph.experimental.do_not_convert  # converting plain tensor code takes longer than tracing it
     def advance(sample, step):

@@ -91,13 +91,14 @@ class ArraySource(Source):
         if images.dtype == np.float32 and images.size and not (images.min() >= 0 and images.max() <= 1):
             raise ValueError(f"float images must lie in [0, 1], got {images.min():g}..{images.max():g}; divide by 255?")
         self.images = images
+        self._pixels = _on_host(images)
         self.labels = check_labels(labels, len(images), class_names)
         self.class_names = class_names
         self.channels = images.shape[-1]
 
     def render(self, indices, seeds, size, transform):
         """See `Source.render`."""
-        images = tf.gather(tf.constant(self.images), indices)
+        images = tf.gather(self._pixels, indices)
         height, width = (tf.fill(tf.shape(seeds), float(side)) for side in self.images.shape[1:3])
         windows = transform.augmentation.windows(height, width, seeds)
         options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
@@ -118,7 +119,7 @@ class EncodedSource(Source):
     def __init__(self, items, labels, class_names=None, *, channels: int = 3, are_paths: bool = True):
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels!r}")
-        self.items = np.asarray([str(item) for item in items] if are_paths else items, dtype=object)
+        self._items = _on_host([str(item) for item in items] if are_paths else items)
         self.labels = check_labels(np.asarray(labels), len(items), class_names)
         self.class_names = class_names
         self.channels = channels
@@ -126,7 +127,7 @@ class EncodedSource(Source):
 
     def render(self, indices, seeds, size, transform):
         """See `Source.render`."""
-        items = tf.gather(tf.constant(self.items), indices)
+        items = tf.gather(self._items, indices)
         batch = tf.shape(indices)[0]
         by_image = tf.transpose(tf.reshape(seeds, [-1, batch]))  # [B, D]
         options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
@@ -142,6 +143,12 @@ class EncodedSource(Source):
         spec = tf.TensorSpec([None, None, None, self.channels], tf.float32)
         images = tf.map_fn(render_one, (items, by_image), fn_output_signature=spec)
         return tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), [-1, size, size, self.channels])
+
+
+def _on_host(values) -> tf.Tensor:
+    """Return values as a tensor that graphs refer to; a constant inside them would be copied, and limited to 2 GiB."""
+    with tf.device("CPU:0"):
+        return tf.constant(values)
 
 
 def check_labels(labels: np.ndarray, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:

@@ -169,8 +169,11 @@ class MixSizeModel(keras.Model):
         `initial_epoch` if it is given.
 
         Raises:
-            ValueError: data and model do not fit together, see `check`.
+            ValueError: data and model do not fit together, see `check`; or another endless dataset without
+                `steps_per_epoch`.
         """
+        if isinstance(x, tf.data.Dataset) and not isinstance(x, MixSizeDataset):
+            _check_end(x, kwargs.get("steps_per_epoch"))
         if isinstance(x, MixSizeDataset):
             self.check(x)
             steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
@@ -389,6 +392,14 @@ def _check_network(network: keras.Model) -> None:
         )
 
 
+def _check_end(dataset: tf.data.Dataset, steps_per_epoch: int | None) -> None:
+    if steps_per_epoch is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            "steps_per_epoch must be given for an endless dataset; one derived from a MixSizeDataset, as by map, no "
+            "longer knows its plan: use batch_map= instead, or steps_per_epoch=train.steps_per_epoch"
+        )
+
+
 def _seconds(call) -> float:
     start = time.perf_counter()
     keras.tree.map_structure(lambda value: value.numpy(), call())
@@ -424,7 +435,7 @@ def _run_if(condition: tf.Tensor, function, *args) -> None:
         first = strategy.experimental_local_results(condition)[0]
         branch(first, lambda: strategy.extended.call_for_each_replica(function, args=args))
 
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        branch(condition, lambda: function(*args))
-    else:
+    if tf.distribute.has_strategy():
         tf.distribute.get_replica_context().merge_call(meet, args=(condition, *args))
+    else:
+        branch(condition, lambda: function(*args))

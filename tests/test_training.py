@@ -293,6 +293,24 @@ def test_sizes_off_the_models_stride_are_refused_before_training(small_arrays):
     relaxed.fit(kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(30, 16)), epochs=1, verbose=0)
 
 
+def test_an_endless_derived_dataset_without_steps_is_refused(model, train):
+    with pytest.raises(ValueError, match="steps_per_epoch must be given for an endless dataset.*batch_map"):
+        model.fit(train.map(lambda images, labels: (images, labels)), verbose=0)
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+def test_a_strategy_of_one_device_trains_like_none(network, train):
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        distributed = compiled(tiny_network())
+    distributed.network.set_weights(network.get_weights())
+    alone = compiled(network)
+    for model in (distributed, alone):
+        model.fit(train, epochs=1, steps_per_epoch=4, verbose=0)
+    for one, other in zip(weights_of(distributed), weights_of(alone)):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_other_channels_are_refused_before_training(small_arrays, regime):
     fit_error(tiny_network(channels=3), small_arrays, regime, "model's 3 channels, got 1")
 
