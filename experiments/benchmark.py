@@ -150,7 +150,7 @@ def main(_):
     show("step: ratio to stock Keras fit at 32 px", steps["ratio_to_stock"])
     for name, rows in steps["ms_at_base_cost_by_size"].items():
         show(f"{name}: ms per step at the base's cost, by size", rows)
-    settings = {"model": MODEL.value, "rounds": ROUNDS.value, "steps": STEPS.value}
+    settings = {"model": MODEL.value, "rounds": ROUNDS.value, "steps_per_turn": STEPS.value}
     output = pathlib.Path(OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
     replace_file(

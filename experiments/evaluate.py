@@ -37,7 +37,7 @@ def main(_):
         config = dataclasses.replace(load_config(folder), sizes=sizes, calibration_batches=CALIBRATION.value)
         source = first_examples(load_source(config.dataset, "train", config.data_dir), config.limit)
         model = keras.saving.load_model(folder / "model.keras")
-        test = load_source(config.dataset, "test", config.data_dir)
+        test = load_source(config.dataset, "test", config.data_dir, source.class_names)
         reports.append(evaluate(model, test, make_dataset(config, source), config))
     output = pathlib.Path(OUTPUT.value)
     output.mkdir(parents=True, exist_ok=True)

@@ -67,14 +67,20 @@ class RunConfig:
     tensorboard: bool = True
 
 
-def load_source(dataset: str, split: str, data_dir: str | None = None) -> kms.sources.Source:
-    """Return the training or test examples of a data set; see `RunConfig.dataset`."""
+def load_source(dataset: str, split: str, data_dir: str | None = None, class_names=None) -> kms.sources.Source:
+    """Return the training or test examples of a data set; see `RunConfig.dataset`.
+
+    Args:
+        dataset, data_dir: see there.
+        split: `train` or `test`.
+        class_names: of the training folder, for the test folder's numbers to be the same.
+    """
     if dataset == "embedded":
         return kms.sources.fashion_mnist(split)
     if dataset == "fashion_mnist" and data_dir is not None:
         return kms.sources.fashion_mnist(split, path=data_dir)
     if dataset.startswith("folder:"):
-        return kms.sources.folder(pathlib.Path(dataset.removeprefix("folder:")) / split)
+        return kms.sources.folder(pathlib.Path(dataset.removeprefix("folder:")) / split, class_names=class_names)
     return kms.sources.tfds_source(dataset, split, data_dir=data_dir)
 
 
@@ -123,7 +129,7 @@ def run(config: RunConfig) -> kms.SizeReport:
     output = pathlib.Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     source = first_examples(load_source(config.dataset, "train", config.data_dir), config.limit)
-    test = load_source(config.dataset, "test", config.data_dir)
+    test = load_source(config.dataset, "test", config.data_dir, source.class_names)
     train = make_dataset(config, source)
     console.rule(config.name)
     console.print(config.regime.table(source.num_examples))

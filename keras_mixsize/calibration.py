@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_mixsize.bucket import check_count
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.images import resize
 
@@ -85,6 +86,7 @@ def calibrate(model: keras.Model, images, size: int, *, batches: int = 200) -> l
 
     Source: arXiv 1908.08986, section 5.
     """
+    check_count("size", size)
     if batches < 1:
         raise ValueError(f"batches must be at least 1, got {batches}")
     previous = get_statistics(model)

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras.src.trainers.epoch_iterator import EpochIterator
 
 from keras_mixsize import sources
+from keras_mixsize.bucket import check_count
 from keras_mixsize.hashing import fills_grid, fold, scramble
 from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform
 from keras_mixsize.plan import BUCKETS, IMAGES, SAMPLES, Plan
@@ -26,8 +27,8 @@ from keras_mixsize.regime import Regime
 class MixSizeDataset(tf.data.Dataset):
     """Batches `(images [B*D, S, S, C], labels [B*D])` of the plan's steps, in order, without end.
 
-    The copies of an image are B rows apart ("duplicate-major"), so that replicas, which take contiguous rows, do not
-    normalise over near-copies. Every step has one of the regime's shapes; there is no smaller last batch. The dataset
+    The copies of an image are B rows apart ("duplicate-major"), so that replicas, which take contiguous rows, normalise
+    over as many different images as can be. Every step has one of the regime's shapes; there is no smaller last batch. The dataset
     is endless because an epoch goes on in the plan where the last one ended: `MixSizeModel.fit` knows its length, a
     plain Keras `fit` must be given `steps_per_epoch=train.steps_per_epoch`, and is refused without.
 
@@ -85,6 +86,9 @@ class MixSizeDataset(tf.data.Dataset):
     ) -> MixSizeDataset:
         """Return the training batches of any source.
 
+        Unless `augmentation=` says otherwise, images in memory are padded by an eighth of their height, cropped and
+        flipped, and encoded ones get a random resized crop and a flip.
+
         Args:
             source: where the examples come from.
             regime: the buckets and their shares.
@@ -94,44 +98,30 @@ class MixSizeDataset(tf.data.Dataset):
             **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
         """
         plan = Plan(regime, num_examples=source.num_examples, seed=seed, sampling=sampling)
+        transform = {"augmentation": _usual_augmentation(source)} | transform
         return cls(source, plan, Transform(**transform), parallel_calls=parallel_calls)
 
     @classmethod
     def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Regime, **options) -> MixSizeDataset:
-        """Return the training batches of images in memory; see `ArraySource` for them and `from_source` for options.
-
-        Images are padded by an eighth of their side, cropped and flipped unless `augmentation=` says otherwise.
-        """
-        source = sources.ArraySource(images, labels)
-        return cls.from_source(source, regime=regime, **_array_defaults(source) | options)
+        """Return the training batches of images in memory; see `ArraySource` for them, `from_source` for the options."""
+        return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
 
     @classmethod
     def from_folder(cls, path, *, regime: Regime, channels: int = 3, **options) -> MixSizeDataset:
-        """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`.
-
-        A random resized crop and a flip are taken unless `augmentation=` says otherwise.
-        """
-        source = sources.folder(path, channels=channels)
-        return cls.from_source(source, regime=regime, **{"augmentation": RandomResizedCrop()} | options)
+        """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`."""
+        return cls.from_source(sources.folder(path, channels=channels), regime=regime, **options)
 
     @classmethod
     def from_tfds(
         cls, name: str, *, regime: Regime, split: str = "train", data_dir: str | None = None, **options
     ) -> MixSizeDataset:
-        """Return the training batches of a tensorflow-datasets data set; see `sources.tfds_source`.
-
-        Augmented like arrays where all images have one size, like a folder where they do not.
-        """
-        source = sources.tfds_source(name, split, data_dir=data_dir)
-        in_memory = isinstance(source, sources.ArraySource)
-        defaults = _array_defaults(source) if in_memory else {"augmentation": RandomResizedCrop()}
-        return cls.from_source(source, regime=regime, **defaults | options)
+        """Return the training batches of a tensorflow-datasets data set; see `sources.tfds_source`."""
+        return cls.from_source(sources.tfds_source(name, split, data_dir=data_dir), regime=regime, **options)
 
     @classmethod
     def from_embedded(cls, split: str = "train", *, regime: Regime, **options) -> MixSizeDataset:
         """Return the training batches of the Fashion-MNIST subset inside the package; see `sources.fashion_mnist`."""
-        source = sources.fashion_mnist(split)
-        return cls.from_source(source, regime=regime, **_array_defaults(source) | options)
+        return cls.from_source(sources.fashion_mnist(split), regime=regime, **options)
 
     # The same data, seen otherwise
 
@@ -154,10 +144,12 @@ class MixSizeDataset(tf.data.Dataset):
 
         Args:
             size: side in pixels.
-            batch: images per step; unless given, what the base's budget holds at that size, at most the examples.
+            batch: images per step; unless given, what the base's budget holds at that size, but at least 32 (as far as
+                there are so many examples), because smaller batches make poor statistics.
         """
+        check_count("size", size)
         if batch is None:
-            batch = min(max(1, self.plan.regime.base.cost // size**2), self.source.num_examples)
+            batch = min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
         plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
         return MixSizeDataset(self.source, plan, self.transform, parallel_calls=self.parallel_calls)
 
@@ -182,13 +174,16 @@ class MixSizeDataset(tf.data.Dataset):
         if isinstance(asker, EpochIterator) and asker.steps_per_epoch is None:
             raise ValueError(
                 "steps_per_epoch must be given, because a MixSizeDataset is endless: use "
-                f"steps_per_epoch={self.steps_per_epoch} (train.steps_per_epoch), or MixSizeModel, which knows it"
+                f"steps_per_epoch={self.steps_per_epoch} (train.steps_per_epoch), or MixSizeModel, which knows it; "
+                "evaluate takes steps=, validation data validation_steps="
             )
         return self._dataset.cardinality()
 
 
-def _array_defaults(source: sources.ArraySource) -> dict:
-    return {"augmentation": PadCropFlip(padding=max(1, source.images.shape[1] // 8))}
+def _usual_augmentation(source: sources.Source):
+    if isinstance(source, sources.ArraySource):
+        return PadCropFlip(padding=max(1, source.images.shape[1] // 8))
+    return RandomResizedCrop()
 
 
 def _batches(source, plan: Plan, transform: Transform, start: int, parallel_calls: int) -> tf.data.Dataset:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import keras
 import tensorflow as tf
@@ -76,6 +76,10 @@ class PadCropFlip:
     padding: int = 4
     flip: bool = True
 
+    def __post_init__(self):
+        if self.padding < 0:
+            raise ValueError(f"padding must not be negative, got {self.padding!r}")
+
     def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
         """Return a random window for each output image.
 
@@ -107,6 +111,12 @@ class RandomResizedCrop:
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
 
+    def __post_init__(self):
+        if not 0 < self.area[0] <= self.area[1] <= 1:
+            raise ValueError(f"area must be two shares with 0 < smallest <= largest <= 1, got {self.area!r}")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"ratio must be two numbers with 0 < smallest <= largest, got {self.ratio!r}")
+
     def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
         """Return a random window for each output image; see `PadCropFlip.windows`."""
         area = heights * widths * _between(uniform(seeds, 0), *self.area)
@@ -127,7 +137,12 @@ def _mirrored(seeds: tf.Tensor, flip: bool) -> tf.Tensor:
     return (uniform(seeds, 4) < 0.5) & flip
 
 
-Augmentation = WholeImage | PadCropFlip | RandomResizedCrop
+@runtime_checkable
+class Augmentation(Protocol):
+    """What an augmentation must offer, the user's own ones included."""
+
+    def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
+        """Return a window for each output image; see `PadCropFlip.windows`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +163,7 @@ class Transform:
     calls change what each image gets.
 
     Raises:
-        ValueError: an unknown interpolation or dtype.
+        ValueError: an unknown interpolation or dtype, or a map or augmentation that is none.
     """
 
     augmentation: Augmentation = WholeImage()
@@ -161,6 +176,11 @@ class Transform:
     def __post_init__(self):
         if self.interpolation not in INTERPOLATION:
             raise ValueError(f"interpolation must be one of {INTERPOLATION}, got {self.interpolation!r}")
+        if not isinstance(self.augmentation, Augmentation):
+            raise ValueError(
+                "augmentation must be an object with the method windows, such as PadCropFlip(), got "
+                f"{self.augmentation!r}"
+            )
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {DTYPES}, got {self.dtype!r}")
         for name in ("image_map", "batch_map"):
@@ -179,15 +199,21 @@ class Transform:
         if self.image_map is not None:
             change, spec = _per_image(self.image_map), tf.TensorSpec(images.shape[1:], tf.float32)
             pairs = (images, _seed_pairs(seeds))
-            images = tf.map_fn(lambda pair: tf.ensure_shape(change(*pair), spec.shape), pairs, fn_output_signature=spec)
+            images = _same_shape(tf.map_fn(lambda pair: change(*pair), pairs, fn_output_signature=spec), images)
         if self.batch_map is not None:
-            shape = images.shape
-            images, labels = _per_batch(self.batch_map)(images, labels, _seed_pairs(seeds[:1])[0])
-            images = tf.ensure_shape(images, shape)
+            changed, labels = _per_batch(self.batch_map)(images, labels, _seed_pairs(seeds[:1])[0])
+            images = _same_shape(changed, images)
         return (_to_uint8(images) if self.dtype == "uint8" else images), labels
 
 
 # The pipeline's own code is not converted by AutoGraph; tf.function converts the user's, whose `if` may be of tensors.
+
+
+def _same_shape(changed: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Return the changed images, or fail if a user's map gave them a shape that is not the plan's."""
+    message = "image_map and batch_map must keep the shape of the images"
+    with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(changed), tf.shape(images), message)]):
+        return tf.ensure_shape(changed, images.shape)
 
 
 def _per_image(function):
@@ -214,7 +240,9 @@ def _to_uint8(images: tf.Tensor) -> tf.Tensor:
 
 
 def rand_augment(augmentations_per_image: int = 2, magnitude: float = 0.5) -> keras.layers.Layer:
-    """Return keras_cv's RandAugment for `Transform(batch_map=...)`; it keeps random state of its own (no exact resume).
+    """Return keras_cv's RandAugment for `Transform(batch_map=...)` and colour images.
+
+    It keeps random state of its own, so a resumed run is not bitwise equal.
 
     Source: Cubuk et al., "RandAugment", arXiv 1909.13719.
     """

@@ -108,7 +108,10 @@ class Plan:
         return sharded
 
     def at(self, step: int) -> Step:
-        """Return what step number `step` trains on, in a time that does not depend on earlier calls."""
+        """Return what step number `step` trains on, without going through earlier steps.
+
+        Only `sampling="independent"` has to add up the batches of earlier epochs, which takes milliseconds.
+        """
         if not isinstance(step, (int, np.integer)) or step < 0:
             raise ValueError(f"step must be at or above 0, got {step}")
         step = int(step)
@@ -122,7 +125,7 @@ class Plan:
         return Step(step, epoch, bucket, bucket_index, first, first // self.num_examples, self.samples(stream), passes)
 
     def slice_of(self, batch: int) -> tuple[int, int]:
-        """Return the first and the last-but-one row of a batch that this worker reads."""
+        """Return the first row of a batch that this worker reads, and the first one after them."""
         return batch * self.worker // self.workers, batch * (self.worker + 1) // self.workers
 
     def samples(self, stream: np.ndarray) -> np.ndarray:

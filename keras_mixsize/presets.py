@@ -48,7 +48,7 @@ FAMILIES: Mapping[str, SizeFamily] = types.MappingProxyType(
             {128: 0.8 / 6, 160: 0.8 / 6, 192: 0.8 / 6, 224: 0.2, 256: 0.8 / 6, 288: 0.8 / 6, 320: 0.8 / 6},
             224,
             256,
-            "the paper's ImageNet regime of mean size 224",
+            "the ImageNet regime of mean size 224 in the authors' code",
         ),
         "small": SizeFamily(
             {32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}, 32, 64, "for the embedded Fashion-MNIST: the CIFAR sizes"

@@ -78,8 +78,8 @@ class Regime:
     ) -> Regime:
         """Return the regime that spends the base's budget S0^2 * B0 * D0 at every size.
 
-        What a small size saves is spent on what `grow` names. A size above the base always takes fewer images: first
-        fewer duplicates, then a smaller batch.
+        What a small size saves is spent on what `grow` names. A size above the base takes fewer images: first fewer
+        duplicates, then a smaller batch.
 
         - `"batch"` (B+): B = B0 * (S0/S)^2.
         - `"duplicates"` (D+): D = D0 * (S0/S)^2, B at most B0.
@@ -93,9 +93,9 @@ class Regime:
             base_duplicates: copies per image of the baseline (D0).
             grow: see above.
             share: what the probabilities are shares of, `"steps"` or `"samples"`.
-            rounding: `"within_budget"` rounds D to the nearest integer and then B down to a multiple of
-                `multiple_of`, so that no step costs more than the base. `"nearest"` rounds both to the nearest integer
-                as the authors' code does: steps then cost from about 0.7 to 1.65 of the base.
+            rounding: `"within_budget"` rounds D to the nearest integer (down if no batch fits otherwise) and then B
+                down to a multiple of `multiple_of`, so that no step costs more than the base. `"nearest"` rounds both
+                to the nearest integer as the authors' code does: steps then cost from about 0.7 to 1.65 of the base.
             multiple_of: divisor of every batch under `"within_budget"`; a multiple of the number of replicas.
 
         Raises:
@@ -178,7 +178,7 @@ class Regime:
     # Text and JSON
 
     def __str__(self) -> str:
-        """Return the compact text that `parse` reads."""
+        """Return the buckets as the compact text that `parse` reads; `share`, `base` and `rounding` are not in it."""
         return ",".join(map(str, self.buckets))
 
     def to_json(self) -> str:

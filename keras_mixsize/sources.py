@@ -181,16 +181,17 @@ def check_label_range(labels: np.ndarray, classes: int | None) -> None:
 # Folders
 
 
-def folder(path: str | pathlib.Path, *, channels: int = 3) -> EncodedSource:
+def folder(path: str | pathlib.Path, *, channels: int = 3, class_names: tuple[str, ...] | None = None) -> EncodedSource:
     """Return the images of a folder that has one sub-folder per class; classes are numbered in sorted order.
 
     Args:
         path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
         channels: 1 or 3; every image is converted.
+        class_names: number the classes in this order instead, as for a test folder that may lack some.
 
     Raises:
         FileNotFoundError, NotADirectoryError: no such folder.
-        ValueError: no class folder, a class without images, or a file that is no JPEG or PNG (named, with its index).
+        ValueError: no class folder, one that is not among `class_names`, a class without images, or a file that is no JPEG or PNG (named, with its index).
     """
     root = pathlib.Path(path)
     if not root.exists():
@@ -200,15 +201,18 @@ def folder(path: str | pathlib.Path, *, channels: int = 3) -> EncodedSource:
     classes = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise ValueError(f"folder {root} has no sub-folders; make one per class, with its images in it")
+    names = tuple(class_names) if class_names is not None else tuple(entry.name for entry in classes)
     files, labels = [], []
-    for label, directory in enumerate(classes):
+    for directory in classes:
+        if directory.name not in names:
+            raise ValueError(f"class folder {directory} is none of the classes {names}; remove it or name it")
         found = sorted(file for file in directory.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
             raise ValueError(f"class folder {directory} has no {', '.join(IMAGE_SUFFIXES)} files")
         files += found
-        labels += [label] * len(found)
+        labels += [names.index(directory.name)] * len(found)
     _check_signatures(files)
-    return EncodedSource(files, np.array(labels), tuple(entry.name for entry in classes), channels=channels)
+    return EncodedSource(files, np.array(labels), names, channels=channels)
 
 
 def _check_signatures(files: list[pathlib.Path]) -> None:

@@ -79,6 +79,8 @@ class MixSizeModel(keras.Model):
         _check_network(network)
         if smoothing is not None and not 0 <= smoothing < 1:
             raise ValueError(f"smoothing must be a momentum in [0, 1) or None, got {smoothing!r}")
+        if stride is not None and stride < 1:
+            raise ValueError(f"stride must be at least 1, got {stride!r}")
         if l2 < 0:
             raise ValueError(f"l2 must not be negative, got {l2!r}")
         super().__init__(**{"name": f"mixsize_{network.name}"} | kwargs)
@@ -175,6 +177,8 @@ class MixSizeModel(keras.Model):
         if isinstance(x, tf.data.Dataset) and not isinstance(x, MixSizeDataset):
             _check_end(x, kwargs.get("steps_per_epoch"))
         if isinstance(x, MixSizeDataset):
+            callbacks = keras.tree.flatten(callbacks or [])
+            _check_callbacks(callbacks)
             self.check(x)
             steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
             kwargs["steps_per_epoch"] = steps
@@ -183,7 +187,7 @@ class MixSizeModel(keras.Model):
             self._build_steps(x.plan.regime.sizes, x.element_spec)
             x = x.starting_at(start)
             kwargs.setdefault("shuffle", False)  # the plan has shuffled already
-            callbacks = [SizeLogs(self._size_metrics), *keras.tree.flatten(callbacks or [])]
+            callbacks = [SizeLogs(self._size_metrics), *callbacks]
         return super().fit(x, *args, callbacks=callbacks, initial_epoch=initial_epoch, **kwargs)
 
     def check(self, data: MixSizeDataset) -> None:
@@ -213,7 +217,7 @@ class MixSizeModel(keras.Model):
             self._symbolic_build(data_batch=spec)
             if self._size_metrics.losses.keys() != set(sizes):
                 compiled = self._compile_metrics.metrics if self._compile_metrics is not None else []
-                self._size_metrics = SizeMetrics(sizes, compiled if not isinstance(self.output_shape, list) else [])
+                self._size_metrics = SizeMetrics(sizes, compiled if isinstance(self.output_shape, tuple) else [])
                 self.make_train_function(force=True)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -321,7 +325,12 @@ class MixSizeModel(keras.Model):
 
         Returns:
             Compile time, step time and peak memory of each bucket, in the order run.
+
+        Raises:
+            ValueError: the model is not compiled.
         """
+        if not self.compiled:
+            raise ValueError("warm_up runs the training step, so the model must be compiled first; call compile()")
         image_spec = tf.TensorSpec([None, None, None, self.input_shape[-1]], dtype)
         self._build_steps(regime.sizes, (image_spec, tf.TensorSpec([None, *label_shape], label_dtype)))
         self.make_train_function()
@@ -389,6 +398,14 @@ def _check_network(network: keras.Model) -> None:
         raise ValueError(
             f"network must accept images of any size, got the input shape {shape}; "
             f"build it with keras.Input((None, None, {shape[-1]})) and global pooling instead of Flatten"
+        )
+
+
+def _check_callbacks(callbacks: list) -> None:
+    if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
+        raise ValueError(
+            "callbacks must not hold BackupAndRestore: it restores the weights after fit has chosen its place in the "
+            "plan, so the data would start over; save the model and load it, which keeps the place"
         )
 
 

@@ -128,10 +128,21 @@ def test_uint8_batches_are_the_float_batches_rounded(small_arrays, regime):
         np.testing.assert_array_equal(rounded, np.round(images * 255))
 
 
-def test_at_size_gives_one_size_within_the_budget(train):
-    fixed = train.at_size(40)
-    for images, _ in batches(fixed, 3):
-        assert images.shape[1:3] == (40, 40) and images[..., 0].size <= train.plan.regime.base.cost
+def test_at_size_gives_one_size_within_the_budget_but_no_tiny_batches(train):
+    for size, batch in [(8, train.plan.regime.base.cost // 64), (40, 32)]:
+        images, labels = batches(train.at_size(size), 1)[0]
+        assert images.shape == (batch, size, size, 1) and labels.shape == (batch,)
+    with pytest.raises(ValueError, match="size must be an integer of at least 1, got 0"):
+        train.at_size(0)
+
+
+@pytest.mark.parametrize(
+    "place, change", [("image_map", lambda i, s: i[1:]), ("batch_map", lambda i, y, s: (i[1:], y))]
+)
+def test_a_map_that_changes_the_shape_is_refused(small_arrays, regime, place, change):
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, **{place: change})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image_map and batch_map must keep the shape"):
+        next(iter(train))
 
 
 def test_a_folder_gives_the_same_batches_with_1_and_8_parallel_calls(tmp_path, regime):

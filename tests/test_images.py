@@ -175,6 +175,7 @@ def test_uint8_output_is_the_rounded_float_output():
     "options, message",
     [
         ({"interpolation": "lanczos"}, "interpolation must be one of .*'lanczos'"),
+        ({"augmentation": "flip"}, "augmentation must be an object with the method windows.*'flip'"),
         ({"dtype": "float64"}, "dtype must be one of .*'float64'"),
         ({"image_map": 3}, "image_map must be a function"),
         ({"batch_map": "flip"}, "batch_map must be a function or a Keras layer"),
@@ -183,6 +184,15 @@ def test_uint8_output_is_the_rounded_float_output():
 def test_transform_refuses_what_it_does_not_know(options, message):
     with pytest.raises(ValueError, match=message):
         Transform(**options)
+
+
+def test_augmentations_refuse_what_they_cannot_do():
+    with pytest.raises(ValueError, match="padding must not be negative, got -3"):
+        PadCropFlip(padding=-3)
+    with pytest.raises(ValueError, match=r"area must be two shares.*\(2, 1\)"):
+        RandomResizedCrop(area=(2, 1))
+    with pytest.raises(ValueError, match=r"ratio must be two numbers.*\(0, 1\)"):
+        RandomResizedCrop(ratio=(0, 1))
 
 
 @pytest.mark.filterwarnings("default")

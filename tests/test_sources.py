@@ -77,6 +77,15 @@ def test_copies_of_a_file_are_a_batch_apart(picture_folder):
     assert np.abs(together[0] - together[2]).max() > 0.01
 
 
+def test_a_test_folder_is_numbered_like_the_training_folder(picture_folder, tmp_path):
+    names = sources.folder(picture_folder).class_names
+    write_image(tmp_path / "elsewhere" / "cat" / "1.png")
+    assert sources.folder(tmp_path / "elsewhere", class_names=names).labels.tolist() == [1]
+    write_image(tmp_path / "elsewhere" / "dog" / "1.png")
+    with pytest.raises(ValueError, match=r"dog is none of the classes \('ant', 'cat'\)"):
+        sources.folder(tmp_path / "elsewhere", class_names=names)
+
+
 def test_grey_channels_are_converted(picture_folder):
     assert render(sources.folder(picture_folder, channels=1), [0, 9]).shape == (2, 16, 16, 1)
 

@@ -270,7 +270,11 @@ def test_what_is_no_built_model_is_refused():
 
 @pytest.mark.parametrize(
     "options, message",
-    [({"smoothing": 1.0}, r"smoothing must be a momentum in \[0, 1\) or None, got 1.0"), ({"l2": -1.0}, "l2 .*-1.0")],
+    [
+        ({"stride": 0}, "stride must be at least 1, got 0"),
+        ({"smoothing": 1.0}, r"smoothing must be a momentum in \[0, 1\) or None, got 1.0"),
+        ({"l2": -1.0}, "l2 .*-1.0"),
+    ],
 )
 def test_options_out_of_range_are_refused(network, options, message):
     with pytest.raises(ValueError, match=message):
@@ -291,6 +295,16 @@ def test_sizes_off_the_models_stride_are_refused_before_training(small_arrays):
     fit_error(network, small_arrays, kms.Regime.fixed(30, 16), "multiples of 4, the stride .*got 30; use 28 or 32")
     relaxed = compiled(network, stride=1)
     relaxed.fit(kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(30, 16)), epochs=1, verbose=0)
+
+
+def test_warm_up_before_compile_is_refused(network, regime):
+    with pytest.raises(ValueError, match="must be compiled first"):
+        kms.MixSizeModel.from_model(network).warm_up(regime)
+
+
+def test_backup_and_restore_is_refused_because_it_would_repeat_data(model, train, tmp_path):
+    with pytest.raises(ValueError, match="must not hold BackupAndRestore.*start over; save the model"):
+        model.fit(train, verbose=0, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
 
 
 def test_an_endless_derived_dataset_without_steps_is_refused(model, train):

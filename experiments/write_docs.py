@@ -1,0 +1,144 @@
+"""Writes the measured figures into README.md and docs/results.md, from the JSON files that the experiments left.
+
+    python experiments/write_docs.py
+
+Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->`; a test checks that the pages are up to date.
+"""
+
+import json
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def read(name: str) -> dict:
+    """Return a JSON file of the documentation."""
+    return json.loads((ROOT / "docs" / name).read_text())
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table, numbers to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def machine(versions: dict) -> str:
+    """Return what a figure was measured with, in one line."""
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "machine")
+    return f"Measured on {versions['machine']} (shared), without a GPU; {packages}."
+
+
+def demo() -> str:
+    """Return the demo's table and words."""
+    facts = read("demo/demo.json")
+    reports = facts["reports"]
+    header = ["test size", *(f"{report['name']}" for report in reports)]
+    rows = [
+        [f"{row['size']} px", *(f"{100 * report['rows'][index]['calibrated']['value']:.1f} %" for report in reports)]
+        for index, row in enumerate(reports[0]["rows"])
+    ]
+    words = "\n".join(f"- {line}" for line in facts["words"])
+    return f"Accuracy, calibrated for each test size:\n\n{table(header, rows)}\n\n{words}"
+
+
+def demo_details() -> str:
+    """Return every report of the demo in full."""
+    facts = read("demo/demo.json")
+    parts = []
+    for report in facts["reports"]:
+        header = ["size", "accuracy [95 %]", "calibrated [95 %]", "loss", "million multiply-adds", "ms per image"]
+        rows = [
+            [
+                str(row["size"]),
+                interval(row["accuracy"]),
+                interval(row["calibrated"]),
+                f"{row['calibrated_loss']:.3f}",
+                f"{row['multiply_adds'] / 1e6:.2f}",
+                f"{row['latency_ms']:.3f}",
+            ]
+            for row in report["rows"]
+        ]
+        parts.append(f"**{report['name']}**\n\n{table(header, rows)}")
+    return "\n\n".join([*parts, f"The whole run took {facts['seconds']} s. {machine(facts['versions'])}"])
+
+
+def interval(accuracy: dict) -> str:
+    """Return an accuracy with its interval, in percent."""
+    return f"{100 * accuracy['value']:.1f} [{100 * accuracy['low']:.1f}, {100 * accuracy['high']:.1f}]"
+
+
+def spread(figures: list[float], digits: int) -> str:
+    """Return a median with its quartiles."""
+    low, median, high = figures
+    return f"{median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def benchmark() -> str:
+    """Return the benchmark's tables."""
+    facts = read("benchmarks/step_time.json")
+    steps, pipeline = facts["steps"], facts["pipeline"]
+    step_rows = [
+        [name, spread(figures, 1), spread(steps["ratio_to_stock"][name], 3) if name != "stock" else "1"]
+        for name, figures in steps["ms_per_step_at_base_cost"].items()
+    ]
+    size_rows = [
+        [f"{name}, {size} px", spread(figures, 1)]
+        for name, sizes in steps["ms_at_base_cost_by_size"].items()
+        for size, figures in sizes.items()
+        if name != "baseline"
+    ]
+    pipe_rows = [
+        [name, spread(figures, 0), spread(pipeline["ratio_to_plain"][name], 2) if name != "plain tf.data" else "1"]
+        for name, figures in pipeline["images_per_second"].items()
+    ]
+    step_header = [f"{facts['model']}, regime", "ms per step at the base's cost", "ratio to stock Keras `fit`"]
+    return "\n\n".join(
+        [
+            table(step_header, step_rows),
+            table(["bucket", "ms per step at the base's cost"], size_rows),
+            table(["pipeline alone", "images per second", "ratio to plain tf.data"], pipe_rows),
+            f"Medians and quartiles of {facts['rounds']} turns of {facts['steps_per_turn']} steps. "
+            f"{machine(facts['versions'])}",
+        ]
+    )
+
+
+def recipe() -> str:
+    """Return what the demo's settings were chosen from."""
+    facts = read("demo/recipe.json")
+    sizes = list(facts["rows"][0]["accuracy"])
+    header = ["regime", "padding", "learning rate", *(f"{size} px" for size in sizes)]
+    rows = [
+        [
+            row["mode"],
+            str(row["padding"]),
+            str(row["learning_rate"]),
+            *(f"{row['accuracy'][size]:.1f}" for size in sizes),
+        ]
+        for row in facts["rows"]
+    ]
+    return table(header, rows)
+
+
+BLOCKS = {"demo": demo, "demo-details": demo_details, "benchmark": benchmark, "recipe": recipe}
+PAGES = ("README.md", "docs/results.md")
+
+
+def filled(text: str) -> str:
+    """Return a page with the figures in its blocks."""
+    for name, block in BLOCKS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if pattern.search(text):
+            text = pattern.sub(lambda match, block=block: match[1] + block() + "\n" + match[2], text)
+    return text
+
+
+def main():
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(filled(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
