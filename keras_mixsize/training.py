@@ -1,7 +1,7 @@
 """MixSizeModel: a Keras model whose training step is traced once per bucket, with gradient smoothing.
 
 Wraps any functional or sequential model and keeps Keras's `compile`, `fit`, `evaluate`, callbacks and saving.
-Neighbours: `dataset` (what it trains on), `smoothing`, `size_metrics`, `cost` (checks, warm-up).
+Neighbours: `dataset` (what it trains on), `tracing`, `replicas`, `smoothing`, `size_metrics`, `cost` (checks, warm-up).
 
     model = MixSizeModel.from_model(network, l2=1e-4)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, ["accuracy"])
@@ -11,7 +11,6 @@ Neighbours: `dataset` (what it trains on), `smoothing`, `size_metrics`, `cost` (
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
 
 import keras
@@ -21,9 +20,11 @@ from keras_mixsize import cost
 from keras_mixsize.bucket import Bucket
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.regime import Regime
+from keras_mixsize.replicas import expect_aggregated_gradients, run_if, sum_over_replicas
 from keras_mixsize.size_metrics import SizeLogs, SizeMetrics
 from keras_mixsize.smoothing import SmoothingState, smooth
 from keras_mixsize.sources import check_label_range
+from keras_mixsize.tracing import StepPerShape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -246,7 +247,7 @@ class MixSizeModel(keras.Model):
 
         step = distributed_step
         if not self.run_eagerly:
-            step = self._traced_step = _StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
+            step = self._traced_step = StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
 
         def train_function(iterator):
             for _ in range(self.steps_per_execution):
@@ -255,7 +256,7 @@ class MixSizeModel(keras.Model):
 
         self.train_function = train_function
         if self.distribute_strategy.num_replicas_in_sync > 1:
-            _expect_aggregated_gradients(self.optimizer)
+            expect_aggregated_gradients(self.optimizer)
 
     @property
     def trace_count(self) -> int:
@@ -281,7 +282,7 @@ class MixSizeModel(keras.Model):
     def _apply(self, gradients, weights) -> None:
         """Aggregate, smooth and decay the gradients, then update the weights, unless the norm is not finite."""
         if self.distribute_strategy.num_replicas_in_sync > 1:
-            gradients = _sum_over_replicas(gradients)
+            gradients = sum_over_replicas(gradients)
         scale = self.optimizer.scale_loss(tf.ones([]))
         gradients = [None if g is None else g / tf.cast(scale, g.dtype) for g in gradients]
         smoothed = smooth(gradients, self.smoothing_state, momentum=self.smoothing or 0.0)
@@ -301,7 +302,7 @@ class MixSizeModel(keras.Model):
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             update(gradients, smoothed.state)
         else:
-            _run_if(smoothed.finite, update, gradients, smoothed.state)
+            run_if(smoothed.finite, update, gradients, smoothed.state)
 
     def _decay(self, gradient, weight):
         if not self.l2 or gradient is None or len(weight.shape) < 2:
@@ -353,41 +354,6 @@ class MixSizeModel(keras.Model):
             return WarmUp(bucket, max(first - second, 0.0), second, peak_bytes())
 
 
-class _StepPerShape:
-    """A training step with a function of its own for each shape of the images, so that each is traced once.
-
-    One tf.function could hold all the traces, but TensorFlow warns of a function that is traced five times.
-
-    Args:
-        step: function of a batch.
-        strategy: whose values the batch may hold.
-        jit_compile: as tf.function takes it.
-    """
-
-    def __init__(self, step, strategy: tf.distribute.Strategy, jit_compile: bool | None):
-        self._step = step
-        self._strategy = strategy
-        self._options = {"reduce_retracing": False, "autograph": False, "jit_compile": jit_compile}
-        self._functions = {}
-
-    def __call__(self, batch):
-        """Run the step on a batch."""
-        return self.function_for(batch)(batch)
-
-    def function_for(self, batch):
-        """Return the function that runs on batches of this shape."""
-        shape = tuple(self._strategy.experimental_local_results(batch[0])[0].shape)
-        if shape not in self._functions:
-            # a partial of its own, because TensorFlow counts traces by the code they share
-            self._functions[shape] = tf.function(functools.partial(self._step), **self._options)
-        return self._functions[shape]
-
-    @property
-    def trace_count(self) -> int:
-        """Traces of all shapes together."""
-        return sum(function.experimental_get_tracing_count() for function in self._functions.values())
-
-
 def _check_network(network: keras.Model) -> None:
     if not isinstance(network, keras.Model) or not network.built or isinstance(network.input_shape, (list, dict)):
         raise ValueError(
@@ -421,38 +387,3 @@ def _seconds(call) -> float:
     start = time.perf_counter()
     keras.tree.map_structure(lambda value: value.numpy(), call())
     return time.perf_counter() - start
-
-
-# Distribution
-
-
-def _sum_over_replicas(gradients):
-    """Return the gradients summed over all replicas: the step's one all-reduce."""
-    present = [gradient for gradient in gradients if gradient is not None]
-    summed = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present))
-    return [None if gradient is None else next(summed) for gradient in gradients]
-
-
-def _expect_aggregated_gradients(optimizer) -> None:
-    """Tell a Keras optimizer that its gradients are summed over replicas already; it would sum them once more."""
-    inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-    inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
-
-
-def _run_if(condition: tf.Tensor, function, *args) -> None:
-    """Call `function(*args)`, which updates variables, if the condition holds, in any kind of replica context.
-
-    A replica must not wait for the others inside a branch, so the branch is taken where all replicas meet.
-    """
-
-    def branch(taken, call):
-        tf.cond(taken, lambda: (call(), True)[1], lambda: False)
-
-    def meet(strategy, condition, *args):
-        first = strategy.experimental_local_results(condition)[0]
-        branch(first, lambda: strategy.extended.call_for_each_replica(function, args=args))
-
-    if tf.distribute.has_strategy():
-        tf.distribute.get_replica_context().merge_call(meet, args=(condition, *args))
-    else:
-        branch(condition, lambda: function(*args))

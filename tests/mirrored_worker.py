@@ -1,4 +1,4 @@
-"""Trains under MirroredStrategy on two logical CPUs and prints what it measured as JSON; run by test_distribution.py."""
+"""Trains under MirroredStrategy on two logical CPUs and prints what it measured as JSON; run by test_replicas.py."""
 
 import json
 import os
