@@ -6,6 +6,7 @@ report = run(config)         # trains, evaluates every size, writes results.json
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import json
 import os
 import pathlib
@@ -128,6 +129,7 @@ def run(config: RunConfig) -> kms.SizeReport:
     """Train and evaluate; write results.json, report.csv, model.keras and logs into the output folder."""
     output = pathlib.Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
+    callbacks = make_callbacks(config)
     source = first_examples(load_source(config.dataset, "train", config.data_dir), config.limit)
     test = load_source(config.dataset, "test", config.data_dir, source.class_names)
     train = make_dataset(config, source)
@@ -139,7 +141,7 @@ def run(config: RunConfig) -> kms.SizeReport:
     for warmed in model.warm_up(config.regime):
         console.print(f"  {warmed}")
     start = time.perf_counter()
-    history = model.fit(train, epochs=config.epochs, callbacks=_callbacks(config), verbose=verbosity())
+    history = model.fit(train, epochs=config.epochs, callbacks=callbacks, verbose=verbosity())
     seconds = time.perf_counter() - start
     model.save(output / "model.keras")
     report = evaluate(model, test, train, config)
@@ -188,9 +190,12 @@ def replace_file(path: pathlib.Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _callbacks(config: RunConfig) -> list[keras.callbacks.Callback]:
+def make_callbacks(config: RunConfig) -> list[keras.callbacks.Callback]:
+    """Return the loggers of a run."""
     callbacks = [keras.callbacks.CSVLogger(f"{config.output}/log.csv")]
     if config.tensorboard:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise SystemExit("TensorBoard logs need the package tensorboard: install it, or give --notensorboard")
         callbacks.append(keras.callbacks.TensorBoard(f"{config.output}/tensorboard", write_graph=False))
     return callbacks
 

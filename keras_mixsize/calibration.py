@@ -64,7 +64,7 @@ def set_statistics(model: keras.Model, statistics: list[Statistics]) -> None:
         layer.moving_variance.assign(variance)
 
 
-def calibrate(model: keras.Model, images, size: int, *, batches: int = 200) -> list[Statistics]:
+def calibrate(model: keras.Model, images, size: int, batches: int = 200) -> list[Statistics]:
     """Replace the batch-norm statistics by those of training batches at one size.
 
     Each layer gets the mean over batches of the batch means and of the (biased) batch variances, taken while all
@@ -102,7 +102,7 @@ def calibrate(model: keras.Model, images, size: int, *, batches: int = 200) -> l
 
 
 @contextlib.contextmanager
-def calibrated(model: keras.Model, images, size: int, *, batches: int = 200) -> Iterator[keras.Model]:
+def calibrated(model: keras.Model, images, size: int, batches: int = 200) -> Iterator[keras.Model]:
     """Calibrate for the length of a `with` block; the old statistics come back at its end, errors included.
 
     Takes `calibrate`'s arguments and yields the model.

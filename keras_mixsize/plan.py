@@ -69,7 +69,7 @@ class Plan:
         ValueError: an argument out of range, or fewer examples than a batch.
     """
 
-    def __init__(self, regime: Regime, *, num_examples: int, seed: int = 0, sampling: str = "shuffled"):
+    def __init__(self, regime: Regime, num_examples: int, seed: int = 0, *, sampling: str = "shuffled"):
         check_choice("sampling", sampling, SAMPLING)
         largest = max(regime.buckets, key=lambda bucket: bucket.batch)
         if num_examples < largest.batch:

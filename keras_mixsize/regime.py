@@ -67,10 +67,10 @@ class Regime:
     def solve(
         cls,
         sizes: Mapping[int, float],
-        *,
         base_size: int,
         base_batch: int,
         base_duplicates: int = 1,
+        *,
         grow: str = "batch",
         share: str = "steps",
         rounding: str = "within_budget",
