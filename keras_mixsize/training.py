@@ -149,9 +149,10 @@ class MixSizeModel(keras.Model):
                 cannot run (keras issue 19246 for the first; the second would compile around `strategy.run`).
         """
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
-        with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
-        self._traced_step = None
+        if self.optimizer is not None:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
+        self._size_metrics, self._traced_step = SizeMetrics((), ()), None  # copies of the metrics from before
         if self._distribute_strategy is None:
             return
         if self.steps_per_execution > 1:
@@ -168,8 +169,8 @@ class MixSizeModel(keras.Model):
     def fit(self, x=None, *args, callbacks=None, initial_epoch=0, **kwargs):
         """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.
 
-        With a MixSizeDataset `steps_per_epoch` is the plan's unless given, and the first step is `position`, or that of
-        `initial_epoch` if it is given.
+        With a MixSizeDataset `steps_per_epoch` is the plan's unless given. The first step is that of `initial_epoch` if
+        it is given, else the dataset's own if it starts later than at 0, else `position`.
 
         Raises:
             ValueError: data and model do not fit together, see `check`; or another endless dataset without
@@ -183,7 +184,7 @@ class MixSizeModel(keras.Model):
             self.check(x)
             steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
             kwargs["steps_per_epoch"] = steps
-            start = initial_epoch * steps or self.position
+            start = initial_epoch * steps or x.start or self.position
             self._position.assign(start)
             self._build_steps(x.plan.regime.sizes, x.element_spec)
             x = x.starting_at(start)

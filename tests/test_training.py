@@ -160,6 +160,19 @@ def test_initial_epoch_sets_the_place_in_the_plan(model, train):
     assert model.position == 4 * train.steps_per_epoch
 
 
+def test_a_dataset_that_starts_later_is_taken_at_its_word(model, train):
+    model.fit(train.starting_at(100), epochs=1, steps_per_epoch=3, verbose=0)
+    assert model.position == 103
+
+
+def test_compiling_again_replaces_the_metrics_of_each_size(model, train, regime):
+    model.fit(train, epochs=1, verbose=0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, [keras.metrics.SparseTopKCategoricalAccuracy(3, name="top3")])
+    history = model.fit(train, epochs=1, verbose=0).history
+    assert "top3_16" in history and "accuracy_16" not in history and model.trace_count == len(regime.buckets)
+
+
 def test_a_saved_model_goes_on_exactly(model, train, tmp_path):
     model.fit(train, epochs=1, verbose=0)
     model.save(tmp_path / "model.keras")
