@@ -1,4 +1,4 @@
-"""Named settings, as plain data: the paper's regimes and a small one for the embedded images.
+"""Named settings, as plain data: the paper's regimes and results, and a small regime for the embedded images.
 
 `Regime.preset(name)` turns an entry into a regime; a name is `family/mode`, such as `cifar/d+`.
 Neighbours: `regime` reads this file; nothing is computed here.
@@ -60,3 +60,41 @@ FAMILIES: Mapping[str, SizeFamily] = types.MappingProxyType(
 def preset_names() -> list[str]:
     """Return every name that `Regime.preset` takes."""
     return [f"{family}/{mode}" for family in FAMILIES for mode in ("baseline", *MODES)]
+
+
+@dataclasses.dataclass(frozen=True)
+class PaperRow:
+    """One network of the paper's results: what it was trained on, for how long, and how well.
+
+    Attributes:
+        network: name in `keras_mixsize.models`.
+        dataset: name in tensorflow-datasets.
+        family: of the regimes.
+        classes: of the data set.
+        examples: of its training split.
+        epochs: of the baseline.
+        steps: of baseline, B+ and D+, in thousands, as printed.
+        accuracy: of baseline, B+ and D+ at the base size, in percent.
+    """
+
+    network: str
+    dataset: str
+    family: str
+    classes: int
+    examples: int
+    epochs: int
+    steps: tuple[int, int, int]
+    accuracy: tuple[float, float, float]
+
+
+PAPER = (
+    PaperRow("resnet44", "cifar10", "cifar", 10, 50_000, 200, (156, 109, 156), (92.84, 94.30, 94.37)),
+    PaperRow("wrn28_10", "cifar10", "cifar", 10, 50_000, 200, (156, 109, 156), (96.60, 97.28, 97.68)),
+    PaperRow("amoebanet_a", "cifar10", "cifar", 10, 50_000, 600, (469, 328, 469), (98.16, 98.14, 98.32)),
+    PaperRow("resnet44", "cifar100", "cifar", 100, 50_000, 200, (156, 109, 156), (70.36, 72.19, 73.10)),
+    PaperRow("wrn28_10", "cifar100", "cifar", 100, 50_000, 200, (156, 109, 156), (79.85, 83.08, 83.52)),
+    PaperRow("resnet50", "imagenet2012", "imagenet144", 1000, 1_281_167, 90, (450, 169, 450), (76.40, 76.61, 78.04)),
+    PaperRow(
+        "efficientnet_b0", "imagenet2012", "imagenet144", 1000, 1_281_167, 200, (1000, 376, 1000), (76.32, 76.29, 76.53)
+    ),
+)

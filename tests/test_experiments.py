@@ -92,3 +92,14 @@ def test_the_embedded_data_are_made_from_the_packages_files(tmp_path):
     run_script("make_fashion_mnist.py", f"--source={tmp_path}", f"--target={tmp_path / 'subset.npz'}")
     with np.load(tmp_path / "subset.npz") as subset:
         np.testing.assert_array_equal(subset["test_images"], images)
+
+
+def test_the_paper_table_shows_every_row_with_the_published_sizes():
+    lines = run_script("paper_table.py").stdout.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][2:]
+    assert len(rows) == 7
+    sizes = {row[0]: (float(row[2]), float(row[3].replace(",", ""))) for row in rows if row[1] != "cifar100"}
+    published = {"resnet44": (0.66, 97), "wrn28_10": (36.5, 5200), "resnet50": (25.56, 4100)}  # millions
+    for network, expected in published.items():
+        assert sizes[network] == pytest.approx(expected, rel=0.02)
+    assert rows[0][4] == "156 / 109 / 156" and rows[0][5].startswith("156 / ")
