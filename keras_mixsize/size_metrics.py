@@ -35,11 +35,11 @@ class SizeMetrics:
         Args:
             size: in pixels.
             loss: scalar, the mean over the batch.
-            labels, predictions, sample_weight: as Keras metrics take them, `[N, ...]`.
+            labels, predictions, sample_weight: as Keras metrics take them, `[N, ...]`; or lists, if there are no metrics.
         """
         if size not in self.losses:
             return
-        self.losses[size].update_state(loss, sample_weight=keras.ops.shape(labels)[0])
+        self.losses[size].update_state(loss, sample_weight=keras.ops.shape(keras.tree.flatten(labels)[0])[0])
         for metric in self.metrics[size]:
             metric.update_state(labels, predictions, sample_weight=sample_weight)
 

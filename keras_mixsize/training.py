@@ -57,7 +57,8 @@ class MixSizeModel(keras.Model):
     is saved with it. Loss and metrics of each size join the logs at the end of an epoch (`loss_32`, `accuracy_48`).
 
     Args:
-        network: a built functional or sequential model of input (None, None, C); its layers are shared, not copied.
+        network: a built functional or sequential model of input (None, None, C); its layers are shared, not copied. If
+            it has several outputs, as with an auxiliary head, each gets the labels.
         smoothing: momentum of the gradient smoothing, in [0, 1), or None to train without it.
         l2: strength of the L2 weight decay, added to the gradient of every weight of two or more dimensions (so not of
             biases and batch norm) after smoothing and before momentum. Keras's own
@@ -216,7 +217,7 @@ class MixSizeModel(keras.Model):
     def _build_steps(self, sizes, spec) -> None:
         """Create every variable that a step needs, so that no bucket is traced twice, and the metrics of each size."""
         with self.distribute_strategy.scope():
-            self._symbolic_build(data_batch=spec)
+            self._symbolic_build(data_batch=self._with_labels_per_output(spec))
             if self._size_metrics.losses.keys() != set(sizes):
                 compiled = self._compile_metrics.metrics if self._compile_metrics is not None else []
                 self._size_metrics = SizeMetrics(sizes, compiled if isinstance(self.output_shape, tuple) else [])
@@ -266,7 +267,7 @@ class MixSizeModel(keras.Model):
 
     def train_step(self, data):
         """Train on one batch: forward, backward, smooth, decay, update."""
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
         weights = self.trainable_weights
         with tf.GradientTape() as tape:
             predictions = self(images, training=True)
@@ -279,6 +280,17 @@ class MixSizeModel(keras.Model):
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
         self._size_metrics.update(images.shape[1], loss, labels, predictions, sample_weight)
         return self.compute_metrics(images, labels, predictions, sample_weight)
+
+    def test_step(self, data):
+        """Evaluate one batch, as in Keras."""
+        return super().test_step(self._with_labels_per_output(data))
+
+    def _with_labels_per_output(self, data):
+        """Return a batch whose labels are repeated for a network of several outputs, such as an auxiliary head's."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(self.output_shape, list) and not isinstance(labels, (list, tuple, dict)):
+            labels = [labels] * len(self.output_shape)
+        return (images, labels) if sample_weight is None else (images, labels, sample_weight)
 
     def _apply(self, gradients, weights) -> None:
         """Aggregate, smooth and decay the gradients, then update the weights, unless the norm is not finite."""

@@ -266,6 +266,24 @@ def test_one_hot_labels_train(small_arrays, regime):
     assert "accuracy_16" in model.fit(train, epochs=1, verbose=0).history
 
 
+def test_an_auxiliary_head_gets_the_labels_too(train, small_arrays, regime):
+    network = kms.models.amoebanet_a(classes=10, channels=1, cells=1, filters=8)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = kms.MixSizeModel.from_model(network)
+    model.compile("sgd", [loss, loss], [["accuracy"], []], loss_weights=[1.0, 0.4])
+    history = model.fit(train, epochs=1, steps_per_epoch=6, verbose=0).history
+    assert model.trace_count <= len(regime.buckets) and np.isfinite(history["loss"]).all()
+    assert any(name.endswith("accuracy") for name in history) and any(name.startswith("loss_") for name in history)
+    assert len(model.evaluate(*small_arrays, verbose=0)) >= 2
+    report = kms.evaluate_sizes(model, small_arrays, [16], latency=False)
+    assert report.rows[0].accuracy.value == pytest.approx(
+        (
+            model.predict(tf.image.resize(small_arrays[0], [16, 16], antialias=True) / 255, verbose=0)[0].argmax(-1)
+            == small_arrays[1]
+        ).mean()
+    )
+
+
 # Bad input
 
 

@@ -10,9 +10,18 @@ import functools
 
 import keras
 
+from keras_mixsize.models.amoebanet import amoebanet_a
 from keras_mixsize.models.cifar_resnet import cifar_resnet
+from keras_mixsize.models.efficientnet import efficientnet_b0
+from keras_mixsize.models.resnet import resnet50
+from keras_mixsize.models.wide_resnet import wide_resnet
 
-_BUILDERS = {f"resnet{depth}": functools.partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)}
+_BUILDERS = {f"resnet{depth}": functools.partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)} | {
+    "wrn28_10": functools.partial(wide_resnet, 28, 10),
+    "resnet50": resnet50,
+    "efficientnet_b0": efficientnet_b0,
+    "amoebanet_a": amoebanet_a,
+}
 
 
 def names() -> list[str]:
@@ -39,4 +48,4 @@ def build(name: str, *, classes: int, channels: int = 3, **options) -> keras.Mod
     return _BUILDERS[name](classes=classes, channels=channels, **options)
 
 
-__all__ = ["build", "cifar_resnet", "names"]
+__all__ = ["amoebanet_a", "build", "cifar_resnet", "efficientnet_b0", "names", "resnet50", "wide_resnet"]

@@ -65,12 +65,13 @@ def amoebanet_a(
 ) -> keras.Model:
     """Return AmoebaNet-A: three stacks of normal cells with a reduction cell between each two.
 
-    With `auxiliary` the network has two outputs, each of which needs the labels and a loss:
+    With `auxiliary` the network always has two outputs. In training each needs the labels and a loss; a dataset gives
+    `(images, (labels, labels))`:
 
         network = amoebanet_a(classes=10)
         network.compile(optimizer, loss=[loss, loss], loss_weights=[1.0, 0.4])
         network.fit(images, [labels, labels])
-        network = keras.Model(network.inputs, network.outputs[0])        # for evaluation and serving; same weights
+        network = keras.Model(network.input, network.outputs[0])        # for evaluation and serving; same weights
 
     Args:
         classes: number of logits.
@@ -91,9 +92,10 @@ def amoebanet_a(
     1802.01548v7, figure 5, with the authors' published code for ImageNet, on whose cells the drawings of earlier versions
     of the paper disagree, and for the linear growth of the rate. The stem of 3 F filters, initialisation (normal by
     fan-out) and batch norm (epsilon 1e-5, momentum 0.9) are those of the published CIFAR code of NASNet (arXiv
-    1707.07012), whose family this is; logits start uniform by fan-in, as in the code of arXiv 1908.08986. Two changes:
-    the first cell projects the image's maps once, as every other cell does, not for each operation; and the auxiliary
-    classifier averages over the map where theirs has a convolution as large as the map, which would fix the image size.
+    1707.07012), whose family this is; logits start uniform by fan-in, as in the code of arXiv 1908.08986. Three
+    changes: the first cell projects the image's maps once, as every other cell does, not for each operation; the
+    auxiliary classifier averages over the map where theirs has a convolution as large as the map, which would fix the
+    image size; and its pooling has stride 2, not 3, so that no map is smaller than the last, at any size.
     """
     _check(cells, filters, drop_path)
     inputs = keras.Input((None, None, channels), name="image")
@@ -183,7 +185,7 @@ def _halve(x, filters: int):
 
 
 def _auxiliary_head(x, classes: int):
-    x = layers.AveragePooling2D(5, 3, padding="same")(layers.ReLU()(x))
+    x = layers.AveragePooling2D(5, 2, padding="same")(layers.ReLU()(x))
     x = layers.ReLU()(_batch_norm(_conv(x, 128, 1)))
     x = layers.Dense(768, use_bias=False, kernel_initializer=_NORMAL.clone())(layers.GlobalAveragePooling2D()(x))
     return _logits(layers.ReLU()(_batch_norm(x)), classes, "auxiliary_logits")

@@ -45,9 +45,7 @@ STAGES = (
 _NORMAL = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
 
 
-def efficientnet_b0(
-    *, classes: int, channels: int = 3, drop_path: float = 0.2, dropout: float = 0.2
-) -> keras.Model:
+def efficientnet_b0(*, classes: int, channels: int = 3, drop_path: float = 0.2, dropout: float = 0.2) -> keras.Model:
     """Return EfficientNet-B0: 16 inverted bottlenecks with squeeze-and-excitation and stochastic depth.
 
     Args:
@@ -70,7 +68,7 @@ def efficientnet_b0(
     check_rates(drop_path=drop_path, dropout=dropout)
     inputs = keras.Input((None, None, channels), name="image")
     x = _swish(_batch_norm(_conv(inputs, 32, 3, strides=2)))
-    blocks = [(stage, stage.strides if first else 1) for stage in STAGES for first in _firsts(stage.blocks)]
+    blocks = [(stage, 1 if block else stage.strides) for stage in STAGES for block in range(stage.blocks)]
     for index, (stage, strides) in enumerate(blocks):
         x = _inverted_bottleneck(x, stage, strides=strides, drop_path=drop_path * index / len(blocks))
     x = layers.GlobalAveragePooling2D()(_swish(_batch_norm(_conv(x, 1280, 1))))
@@ -79,10 +77,6 @@ def efficientnet_b0(
     uniform = keras.initializers.VarianceScaling(1 / 3, mode="fan_out", distribution="uniform")
     logits = layers.Dense(classes, kernel_initializer=uniform, dtype="float32")(x)
     return keras.Model(inputs, logits, name="efficientnet_b0")
-
-
-def _firsts(blocks: int) -> list[bool]:
-    return [block == 0 for block in range(blocks)]
 
 
 def _inverted_bottleneck(x, stage: Stage, *, strides: int, drop_path: float):
