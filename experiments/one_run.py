@@ -21,6 +21,7 @@ import rich.console
 import keras_mixsize as kms
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
+AUXILIARY_WEIGHT = 0.4  # Real et al., arXiv 1802.01548
 MODES = {"baseline": "none", "b+": "batch", "d+": "duplicates", "bd+": "both"}
 
 
@@ -121,7 +122,11 @@ def build_model(config: RunConfig, source: kms.sources.Source, steps: int) -> km
         0.0, max(1, steps - warm_up), warmup_target=config.learning_rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
-    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if len(network.outputs) == 1:
+        model.compile(optimizer, loss, ["accuracy"])
+    else:  # logits and those of an auxiliary head
+        model.compile(optimizer, [loss, loss], [["accuracy"], []], loss_weights=[1.0, AUXILIARY_WEIGHT])
     return model
 
 

@@ -1,6 +1,8 @@
 """The model zoo: networks that accept any image size; nothing else in the library imports it.
 
-model = models.build("resnet14", classes=10, channels=1)
+Each network has a file and a function of its own; `build` finds them by name.
+
+    model = models.build("resnet14", classes=10, channels=1)
 """
 
 from __future__ import annotations
