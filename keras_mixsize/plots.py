@@ -1,6 +1,8 @@
-"""Pictures of size reports. Draws any objects with the fields of `report.SizeReport`; imports matplotlib only.
+"""Pictures of size reports: any objects with the fields of `report.SizeReport`.
 
-accuracy_by_size([baseline_report, mixed_report], "accuracy.png")
+Imports matplotlib only, and only when something is drawn.
+
+    accuracy_by_size([baseline_report, mixed_report], "accuracy.png")
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""StepPerShape: a training step that is traced once for each shape of its images; used by `training`.
+"""StepPerShape: a training step that is traced once for each shape of its images.
 
-step = StepPerShape(function, strategy, jit_compile=None)
-logs = step((images, labels)); step.trace_count
+Used by `training`; knows nothing of buckets.
+
+    step = StepPerShape(function, strategy, jit_compile=None)
+    logs = step((images, labels)); step.trace_count
 """
 
 from __future__ import annotations

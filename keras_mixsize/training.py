@@ -61,8 +61,7 @@ class MixSizeModel(keras.Model):
             it has several outputs, as with an auxiliary head, each gets the labels.
         smoothing: momentum of the gradient smoothing, in [0, 1), or None to train without it.
         l2: strength of the L2 weight decay, added to the gradient of every weight of two or more dimensions (so not of
-            biases and batch norm) after smoothing and before momentum. Keras's own
-            `weight_decay` is decoupled: another thing.
+            biases and batch norm) after smoothing and before momentum. Keras's own is decoupled: another thing.
         stride: sizes must be multiples of it; found from the network unless given.
 
     Raises:
@@ -157,9 +156,8 @@ class MixSizeModel(keras.Model):
         if self._distribute_strategy is None:
             return
         if self.steps_per_execution > 1:
-            raise ValueError(
-                f"steps_per_execution must be 1 under a distribution strategy, got {self.steps_per_execution}"
-            )
+            steps = self.steps_per_execution
+            raise ValueError(f"steps_per_execution must be 1 under a distribution strategy, got {steps}")
         if self.jit_compile:
             raise ValueError("jit_compile must be False or 'auto' under a distribution strategy, got True")
 

@@ -2,7 +2,7 @@
 
 Used by `efficientnet` and `amoebanet`.
 
-x = keras.layers.Add()([shortcut, DropPath(0.2)(branch)])
+    x = keras.layers.Add()([shortcut, DropPath(0.2)(branch)])
 """
 
 from __future__ import annotations
