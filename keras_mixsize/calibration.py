@@ -84,7 +84,7 @@ def calibrate(model: keras.Model, images, size: int, batches: int = 200) -> list
     Raises:
         ValueError: no batch at all, or `batches` below 1.
 
-    Source: arXiv 1908.08986, section 5.
+    Source: arXiv 1908.08986.
     """
     check_count("size", size)
     if batches < 1:

@@ -3,7 +3,7 @@
 `Regime.preset(name)` turns an entry into a regime; a name is `family/mode`, such as `cifar/d+`.
 Neighbours: `regime` reads this file; nothing is computed here.
 
-Source: Hoffer et al., arXiv 1908.08986, section 4, and the authors' published training code for the sizes and shares
+Source: Hoffer et al., arXiv 1908.08986, and the authors' published training code for the sizes and shares
 of the regime with mean size 224.
 """
 

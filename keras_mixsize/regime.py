@@ -38,7 +38,7 @@ class Regime:
     Raises:
         ValueError: probabilities that do not sum to 1, a bucket above the budget, no bucket, unknown choices.
 
-    Source: Hoffer et al., "Mix & Match", arXiv 1908.08986, section 3.
+    Source: Hoffer et al., "Mix & Match", arXiv 1908.08986.
     """
 
     buckets: tuple[Bucket, ...]

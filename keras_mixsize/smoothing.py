@@ -62,7 +62,7 @@ def smooth(gradients, state: SmoothingState, *, momentum: float = 0.9) -> Smooth
     Returns:
         The rescaled gradients, the new state, and whether the norm was finite.
 
-    Source: the GradSmooth regulariser of arXiv 1908.08986, section 4.2.
+    Source: the GradSmooth regulariser of arXiv 1908.08986.
     """
     # In float32 whatever the gradients are: float16 would overflow at a norm of 256
     norm = tf.linalg.global_norm([None if g is None else tf.cast(g, tf.float32) for g in gradients])

@@ -235,7 +235,7 @@ class MixSizeModel(keras.Model):
     def make_train_function(self, force=False):
         """Make the function of one step, traced once for each shape of its batch.
 
-        Keras's own would trace a single step of unknown shapes: slower under XLA, and impossible on TPUs.
+        Keras's own would trace a single step of unknown shapes, which TPUs cannot run.
         """
         if self.train_function is not None and not force:
             return
