@@ -10,43 +10,20 @@ Neighbours: `dataset` (what it trains on), `tracing`, `replicas`, `smoothing`, `
 
 from __future__ import annotations
 
-import dataclasses
-import time
-
 import keras
 import tensorflow as tf
 
 from keras_mixsize import cost
-from keras_mixsize.bucket import Bucket
+from keras_mixsize.bucket import check_choice
 from keras_mixsize.dataset import MixSizeDataset
+from keras_mixsize.decay import L2_FILTERS, decayed_weights
 from keras_mixsize.regime import Regime
 from keras_mixsize.replicas import expect_aggregated_gradients, run_if, sum_over_replicas
 from keras_mixsize.size_metrics import SizeLogs, SizeMetrics
 from keras_mixsize.smoothing import SmoothingState, smooth
 from keras_mixsize.sources import check_label_range
 from keras_mixsize.tracing import StepPerShape
-
-
-@dataclasses.dataclass(frozen=True)
-class WarmUp:
-    """What `MixSizeModel.warm_up` measured for one bucket.
-
-    Attributes:
-        bucket: the shape.
-        compile_seconds: the first step, with tracing and compilation, less a later step.
-        step_seconds: a later step.
-        peak_bytes: peak memory, see `cost.peak_memory`.
-    """
-
-    bucket: Bucket
-    compile_seconds: float
-    step_seconds: float
-    peak_bytes: int
-
-    def __str__(self) -> str:
-        shape = f"S={self.bucket.size} B={self.bucket.batch} D={self.bucket.duplicates}"
-        times = f"compiled in {self.compile_seconds:.1f} s, {1000 * self.step_seconds:.0f} ms per step"
-        return f"{shape}: {times}, peak {self.peak_bytes / 2**20:.0f} MiB"
+from keras_mixsize.warm_up import WarmUp, warm_up
 
 
 @keras.saving.register_keras_serializable(package="keras_mixsize")
@@ -60,8 +37,10 @@ class MixSizeModel(keras.Model):
         network: a built functional or sequential model of input (None, None, C); its layers are shared, not copied. If
             it has several outputs, as with an auxiliary head, each gets the labels.
         smoothing: momentum of the gradient smoothing, in [0, 1), or None to train without it.
-        l2: strength of the L2 weight decay, added to the gradient of every weight of two or more dimensions (so not of
-            biases and batch norm) after smoothing and before momentum. Keras's own is decoupled: another thing.
+        l2: strength of the L2 weight decay, added to the gradient after smoothing and before momentum. Keras's own is
+            decoupled: another thing.
+        l2_filter: which weights decay: `"kernels"`, those of two or more dimensions, so neither biases nor batch norm;
+            `"no_depthwise"`, kernels but those of depthwise convolutions; or `"all"`.
         stride: sizes must be multiples of it; found from the network unless given.
 
     Raises:
@@ -74,6 +53,7 @@ class MixSizeModel(keras.Model):
         *,
         smoothing: float | None = 0.9,
         l2: float = 0.0,
+        l2_filter: str = "kernels",
         stride: int | None = None,
         **kwargs,
     ):
@@ -84,10 +64,12 @@ class MixSizeModel(keras.Model):
             raise ValueError(f"stride must be at least 1, got {stride!r}")
         if l2 < 0:
             raise ValueError(f"l2 must not be negative, got {l2!r}")
+        check_choice("l2_filter", l2_filter, L2_FILTERS)
         super().__init__(**{"name": f"mixsize_{network.name}"} | kwargs)
         self.network = network
         self.smoothing = smoothing
         self.l2 = l2
+        self.l2_filter = l2_filter
         self.stride = stride if stride is not None else cost.model_stride(network)
         state = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
         self._norm = self.add_weight(name="smoothing_norm", dtype="float32", **state)
@@ -104,7 +86,7 @@ class MixSizeModel(keras.Model):
 
     def get_config(self):
         """Return what `from_config` needs, the wrapped network included."""
-        own = {"smoothing": self.smoothing, "l2": self.l2, "stride": self.stride}
+        own = {"smoothing": self.smoothing, "l2": self.l2, "l2_filter": self.l2_filter, "stride": self.stride}
         return super().get_config() | own | {"network": keras.saving.serialize_keras_object(self.network)}
 
     @classmethod
@@ -185,7 +167,7 @@ class MixSizeModel(keras.Model):
             kwargs["steps_per_epoch"] = steps
             start = initial_epoch * steps or x.start or self.position
             self._position.assign(start)
-            self._build_steps(x.plan.regime.sizes, x.element_spec)
+            self.build_steps(x.plan.regime.sizes, x.element_spec)
             x = x.starting_at(start)
             kwargs.setdefault("shuffle", False)  # the plan has shuffled already
             callbacks = [SizeLogs(self._size_metrics), *callbacks]
@@ -208,18 +190,35 @@ class MixSizeModel(keras.Model):
                     f"{below or self.stride} or {below + self.stride}, or from_model(..., stride=1) to allow any"
                 )
         data.plan.regime.check_replicas(self.distribute_strategy.num_replicas_in_sync)
-        outputs = self.output_shape[-1] if isinstance(self.output_shape, tuple) else None
-        if data.source.labels.ndim == 1 and isinstance(outputs, int):
+        first = self.output_shape[0] if isinstance(self.output_shape, list) else self.output_shape
+        outputs = first[-1] if isinstance(first, tuple) else None
+        if not isinstance(outputs, int):
+            return
+        names = data.source.class_names
+        if names is not None and max(outputs, 2) != len(names):
+            raise ValueError(f"classes must be the model's {outputs} outputs, got {len(names)} named in the data")
+        if data.source.labels.ndim == 1:
             check_label_range(data.source.labels, max(outputs, 2))
 
-    def _build_steps(self, sizes, spec) -> None:
-        """Create every variable that a step needs, so that no bucket is traced twice, and the metrics of each size."""
+    def build_steps(self, sizes, spec) -> None:
+        """Create every variable that a step needs, so that no bucket is traced twice, and the metrics of each size.
+
+        Args:
+            sizes: sides in pixels.
+            spec: (images, labels) as tf.TensorSpec, of any batch and size.
+        """
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=self._with_labels_per_output(spec))
             if self._size_metrics.losses.keys() != set(sizes):
                 compiled = self._compile_metrics.metrics if self._compile_metrics is not None else []
                 self._size_metrics = SizeMetrics(sizes, compiled if isinstance(self.output_shape, tuple) else [])
                 self.make_train_function(force=True)
+        self.make_train_function()
+
+    @property
+    def state_variables(self) -> list:
+        """Every variable that a training step changes: weights, optimizer, metrics, random state, place in the plan."""
+        return [*self.variables, *self.optimizer.variables, *self.metrics_variables, *self._size_metrics.variables]
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras would read a batch of the running iterator and average it over replicas, which needs equal shapes; with
@@ -299,7 +298,8 @@ class MixSizeModel(keras.Model):
         smoothed = smooth(gradients, self.smoothing_state, momentum=self.smoothing or 0.0)
         if self.smoothing is not None:
             gradients = smoothed.gradients
-        gradients = [self._decay(gradient, weight) for gradient, weight in zip(gradients, weights)]
+        if self.l2:
+            gradients = self._decay(gradients, weights)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # It skips such steps itself, and lowers its scale when it meets one
             scale = tf.where(smoothed.finite, scale, float("nan"))
@@ -315,54 +315,18 @@ class MixSizeModel(keras.Model):
         else:
             run_if(smoothed.finite, update, gradients, smoothed.state)
 
-    def _decay(self, gradient, weight):
-        if not self.l2 or gradient is None or len(weight.shape) < 2:
-            return gradient
-        return gradient + self.l2 * tf.cast(weight, gradient.dtype)
+    def _decay(self, gradients, weights):
+        decayed = decayed_weights(self.network, self.l2_filter)
+        return [
+            gradient + self.l2 * tf.cast(weight, gradient.dtype)
+            if gradient is not None and id(weight) in decayed
+            else gradient
+            for gradient, weight in zip(gradients, weights)
+        ]
 
-    # Warm-up
-
-    def warm_up(
-        self, regime: Regime, *, dtype: str = "float32", label_shape: tuple = (), label_dtype: str = "int64"
-    ) -> list[WarmUp]:
-        """Trace and compile the step of every bucket, the costliest first, and leave the model as it was.
-
-        The costliest first: what does not fit in memory fails at once, and later buckets reuse its memory.
-
-        Args:
-            regime: its buckets.
-            dtype: of the images, as the dataset emits them.
-            label_shape: of one label; `(classes,)` for one-hot labels.
-            label_dtype: of the labels.
-
-        Returns:
-            Compile time, step time and peak memory of each bucket, in the order run.
-
-        Raises:
-            ValueError: the model is not compiled.
-        """
-        if not self.compiled:
-            raise ValueError("warm_up runs the training step, so the model must be compiled first; call compile()")
-        image_spec = tf.TensorSpec([None, None, None, self.input_shape[-1]], dtype)
-        self._build_steps(regime.sizes, (image_spec, tf.TensorSpec([None, *label_shape], label_dtype)))
-        self.make_train_function()
-        variables = [*self.variables, *self.optimizer.variables, *self.metrics_variables, *self._size_metrics.variables]
-        before = [variable.numpy() for variable in variables]
-        try:
-            order = sorted(regime.buckets, key=lambda bucket: -bucket.cost)
-            return [self._warm_up_bucket(bucket, image_spec, label_shape, label_dtype) for bucket in order]
-        finally:
-            for variable, value in zip(variables, before):
-                variable.assign(value)
-
-    def _warm_up_bucket(self, bucket: Bucket, image_spec, label_shape, label_dtype) -> WarmUp:
-        images = tf.zeros([bucket.images, bucket.size, bucket.size, image_spec.shape[-1]], image_spec.dtype)
-        labels = tf.zeros([bucket.images, *label_shape], label_dtype)
-        batch = tf.data.Dataset.from_tensors((images, labels)).repeat()
-        batches = iter(self.distribute_strategy.experimental_distribute_dataset(batch))
-        with cost.peak_memory() as peak_bytes:
-            first, second = (_seconds(lambda: self.train_function(batches)) for _ in range(2))
-            return WarmUp(bucket, max(first - second, 0.0), second, peak_bytes())
+    def warm_up(self, regime: Regime, **options) -> list[WarmUp]:
+        """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""
+        return warm_up(self, regime, **options)
 
 
 def _check_network(network: keras.Model) -> None:
@@ -392,9 +356,3 @@ def _check_end(dataset: tf.data.Dataset, steps_per_epoch: int | None) -> None:
             "steps_per_epoch must be given for an endless dataset; one derived from a MixSizeDataset, as by map, no "
             "longer knows its plan: use batch_map= instead, or steps_per_epoch=train.steps_per_epoch"
         )
-
-
-def _seconds(call) -> float:
-    start = time.perf_counter()
-    keras.tree.map_structure(lambda value: value.numpy(), call())
-    return time.perf_counter() - start

@@ -68,8 +68,7 @@ def gradient_sums():
     """Return how many collective operations each replica takes part in during one step, branches included."""
     model = make_model(synchronized=False)
     batches = iter(STRATEGY.experimental_distribute_dataset(data().take(1)))
-    model._build_steps(REGIME.sizes, data().element_spec)
-    model.make_train_function()
+    model.build_steps(REGIME.sizes, data().element_spec)
     batch = next(batches)
     graph = model._traced_step.function_for(batch).get_concrete_function(batch).graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]

@@ -38,20 +38,6 @@ def test_one_trace_per_bucket_under_xla(network, train, regime):
     assert model.trace_count == len(regime.buckets) and np.isfinite(history["loss"]).all()
 
 
-def test_warm_up_traces_every_bucket_costliest_first_and_changes_nothing(model, train, regime):
-    model.fit(train, epochs=1, steps_per_epoch=3, verbose=0)
-    everything = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
-    before = [variable.numpy() for variable in everything]
-    warmed = model.warm_up(regime)
-    assert [item.bucket.cost for item in warmed] == sorted((bucket.cost for bucket in regime.buckets), reverse=True)
-    assert all(item.step_seconds > 0 and item.peak_bytes > 0 for item in warmed)
-    for value, variable in zip(before, everything):
-        np.testing.assert_array_equal(value, variable.numpy())
-    traces = model.trace_count
-    model.fit(train, epochs=1, verbose=0)
-    assert traces == model.trace_count == len(regime.buckets)
-
-
 # The arithmetic of a step
 
 
@@ -328,9 +314,10 @@ def test_sizes_off_the_models_stride_are_refused_before_training(small_arrays):
     relaxed.fit(kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(30, 16)), epochs=1, verbose=0)
 
 
-def test_warm_up_before_compile_is_refused(network, regime):
-    with pytest.raises(ValueError, match="must be compiled first"):
-        kms.MixSizeModel.from_model(network).warm_up(regime)
+def test_named_classes_that_are_not_the_models_outputs_are_refused(network, regime):
+    source = kms.sources.ArraySource(np.zeros((40, 8, 8, 1), np.uint8), np.zeros(40, int), ("cat", "dog", "eel"))
+    with pytest.raises(ValueError, match="classes must be the model's 10 outputs, got 3 named in the data"):
+        compiled(network).fit(kms.MixSizeDataset.from_source(source, regime=regime))
 
 
 def test_backup_and_restore_is_refused_because_it_would_repeat_data(model, train, tmp_path):

@@ -1,0 +1,32 @@
+"""warm_up traces every bucket and leaves the model as it was."""
+
+import numpy as np
+import pytest
+from conftest import compiled
+
+import keras_mixsize as kms
+
+
+@pytest.fixture
+def model(network):
+    """The tiny network, compiled."""
+    return compiled(network)
+
+
+def test_warm_up_traces_every_bucket_costliest_first_and_changes_nothing(model, train, regime):
+    model.fit(train, epochs=1, steps_per_epoch=3, verbose=0)
+    everything = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+    before = [variable.numpy() for variable in everything]
+    warmed = model.warm_up(regime)
+    assert [item.bucket.cost for item in warmed] == sorted((bucket.cost for bucket in regime.buckets), reverse=True)
+    assert all(item.step_seconds > 0 and item.peak_bytes > 0 for item in warmed)
+    for value, variable in zip(before, everything):
+        np.testing.assert_array_equal(value, variable.numpy())
+    traces = model.trace_count
+    model.fit(train, epochs=1, verbose=0)
+    assert traces == model.trace_count == len(regime.buckets)
+
+
+def test_warm_up_before_compile_is_refused(network, regime):
+    with pytest.raises(ValueError, match="must be compiled first"):
+        kms.MixSizeModel.from_model(network).warm_up(regime)
