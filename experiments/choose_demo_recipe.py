@@ -6,6 +6,7 @@ Trains on the embedded 10,000 images as the demo does, and validates on the last
 make_fashion_mnist.py), none of which is embedded.
 """
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -28,8 +29,8 @@ flags.FLAGS.set_default("output", "runs/demo_recipe.json")
 def validate(config: RunConfig, source: kms.sources.Source, validation: kms.sources.Source) -> kms.SizeReport:
     """Train as the demo does and report on the validation images."""
     train = make_dataset(config, source)
-    model = build_model(config, source, config.epochs * train.steps_per_epoch)
-    model.fit(train, epochs=config.epochs, verbose=0)
+    model = build_model(config, train)
+    model.fit(train, epochs=config.recipe.epochs, verbose=0)
     return kms.evaluate_sizes(model, validation, SIZES, calibrate=train, batches=25, latency=False, name=config.name)
 
 
@@ -40,8 +41,10 @@ def main(_):
     by_mode = {pathlib.Path(config.output).name: config for config in configs()}
     rows = []
     for padding, rate, mode in itertools.product(map(int, PADDINGS.value), map(float, RATES.value), MODES.value):
-        fields = vars(by_mode[mode]) | {"padding": padding, "learning_rate": rate}
-        report = validate(RunConfig(**fields), source, validation)
+        recipe = by_mode[mode].recipe
+        schedule = dataclasses.replace(recipe.schedule, learning_rate=rate)
+        recipe = dataclasses.replace(recipe, padding=padding, schedule=schedule)
+        report = validate(dataclasses.replace(by_mode[mode], recipe=recipe), source, validation)
         accuracy = {str(row.size): round(100 * row.best.value, 2) for row in report.rows}
         rows.append({"mode": mode, "padding": padding, "learning_rate": rate, "accuracy": accuracy})
         console.print(rows[-1])

@@ -29,19 +29,15 @@ TOLERANCE = 0.03  # a size "holds up" if the network loses less than this there 
 def configs() -> list[RunConfig]:
     """Return the three runs, of about equal cost in pixels."""
     examples = 512 if SMOKE.value else 10_000
-    regimes = {mode: kms.Regime.preset(f"small/{mode}") for mode in MODES}
+    recipes = {mode: kms.recipes.find(f"embedded/resnet8/{mode}") for mode in MODES}
+    regimes = {mode: kms.Regime.preset(recipe.regime) for mode, recipe in recipes.items()}
     costs = {mode: regime.steps_per_epoch(examples) * regime.mean_cost for mode, regime in regimes.items()}
     budget = (1 if SMOKE.value else EPOCHS.value) * costs["baseline"]
     return [
         RunConfig(
+            recipe=recipes[mode].lasting(max(1, round(budget / costs[mode]))),
             name=mode.upper() if mode != "baseline" else "baseline, 32 px",
-            dataset="embedded",
-            model="resnet8",
-            regime=regimes[mode],
-            epochs=max(1, round(budget / costs[mode])),
             output=f"{OUTPUT.value}/{mode}",
-            learning_rate=0.2,  # this and the padding were chosen by choose_demo_recipe.py, not on the test images
-            padding=2,
             seed=SEED.value,
             sizes=SIZES[:2] if SMOKE.value else SIZES,
             calibration_batches=2 if SMOKE.value else 25,

@@ -12,7 +12,6 @@ import pathlib
 import keras
 from absl import app, flags
 
-import keras_mixsize as kms
 from one_run import RunConfig, evaluate, first_examples, load_source, make_dataset, replace_file
 
 RUNS = flags.DEFINE_list("runs", None, "Folders of finished runs.", required=True)
@@ -26,8 +25,7 @@ def load_config(folder: pathlib.Path) -> RunConfig:
     file = folder / "results.json"
     if not file.exists():
         raise app.UsageError(f"--runs: {file} does not exist; train.py writes it at the end of a run")
-    fields = json.loads(file.read_text())["config"]
-    return RunConfig(**fields | {"regime": kms.Regime.from_json(json.dumps(fields["regime"]))})
+    return RunConfig.from_dict(json.loads(file.read_text())["config"])
 
 
 def main(_):

@@ -1,6 +1,6 @@
 """One training run as a value and a function: what train.py, evaluate.py and demo.py share.
 
-config = RunConfig(name="D+", dataset="embedded", model="resnet8", regime=regime, epochs=10, output="runs/d+")
+config = RunConfig(recipe=kms.recipes.find("embedded/resnet8/d+"), output="runs/d+")
 report = run(config)         # trains, evaluates every size, writes results.json, model.keras, log.csv, TensorBoard
 """
 
@@ -19,10 +19,10 @@ import numpy as np
 import rich.console
 
 import keras_mixsize as kms
+from keras_mixsize.bucket import check_choice
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
-AUXILIARY_WEIGHT = 0.4  # Real et al., arXiv 1802.01548
-MODES = {"baseline": "none", "b+": "batch", "d+": "duplicates", "bd+": "both"}
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,59 +30,80 @@ class RunConfig:
     """Settings of one run.
 
     Attributes:
-        name: for tables and pictures.
-        dataset: `embedded`, `fashion_mnist` (full, `data_dir` holds its IDX files), `folder:PATH` (with train/ and test/ in
-            it) or the name of a tfds data set.
-        model: name in `keras_mixsize.models`.
-        regime: buckets.
-        epochs: of the regime's own length.
+        recipe: network, optimisation, augmentation, epochs and the name of the regime and of the data set.
         output: folder for the results; made if it does not exist.
+        name: for tables and pictures; the recipe's mode unless given.
+        dataset: another one than the recipe's; see `load_source`.
         data_dir: of the data set.
-        padding: of the random crops of in-memory images, in pixels.
-        learning_rate: peak of the schedule: a linear warm-up over 5 % of the steps, then a cosine to zero.
-        l2: weight decay, see `MixSizeModel`.
-        smoothing: momentum of the gradient smoothing, or None.
+        regime: another one than the recipe's.
         seed: of weights, order and augmentation.
-        sizes: test sizes in pixels.
+        sizes: test sizes in pixels; the regime's and the base's unless given.
         calibration_batches: at each test size.
         limit: training examples, at most; None for all.
         sampling: of the plan.
+        precision: Keras's dtype policy.
         tensorboard: write TensorBoard logs; needs the extra of that name.
     """
 
-    name: str
-    dataset: str
-    model: str
-    regime: kms.Regime
-    epochs: int
+    recipe: kms.presets.Recipe
     output: str
+    name: str | None = None
+    dataset: str | None = None
     data_dir: str | None = None
-    padding: int = 4
-    learning_rate: float = 0.1
-    l2: float = 1e-4
-    smoothing: float | None = 0.9
+    regime: kms.Regime | None = None
     seed: int = 0
-    sizes: tuple[int, ...] = (16, 24, 32, 48)
+    sizes: tuple[int, ...] | None = None
     calibration_batches: int = 200
     limit: int | None = None
     sampling: str = "shuffled"
+    precision: str = "float32"
     tensorboard: bool = True
+
+    def __post_init__(self):
+        check_choice("precision", self.precision, PRECISIONS)
+        regime = self.regime or kms.Regime.preset(self.recipe.regime)
+        sizes = self.sizes or tuple(sorted({*kms.presets.FAMILIES[self.recipe.family].sizes, *regime.sizes}))
+        filled = {"regime": regime, "sizes": sizes, "name": self.name or self.recipe.mode}
+        for name, value in (filled | {"dataset": self.dataset or self.recipe.dataset}).items():
+            object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict:
+        """Return plain values, for JSON."""
+        regime = json.loads(self.regime.to_json())
+        return vars(self) | {"recipe": self.recipe.to_dict(), "regime": regime, "sizes": list(self.sizes)}
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> "RunConfig":
+        """Return the settings that `to_dict` gave."""
+        regime = kms.Regime.from_json(json.dumps(fields["regime"]))
+        recipe = kms.presets.Recipe.from_dict(fields["recipe"])
+        return cls(**fields | {"recipe": recipe, "regime": regime, "sizes": tuple(fields["sizes"])})
+
+
+TEST_SPLITS = {"imagenet2012": "validation"}  # its test split has no labels
+SHIPPED = ("embedded", "fashion_mnist", "clipart", "folder:PATH")
 
 
 def load_source(dataset: str, split: str, data_dir: str | None = None, class_names=None) -> kms.sources.Source:
-    """Return the training or test examples of a data set; see `RunConfig.dataset`.
+    """Return the training or test examples of a data set.
 
     Args:
-        dataset, data_dir: see there.
+        dataset: `embedded`; `fashion_mnist` (with `data_dir` the full set's IDX files, else tfds's); `clipart` (`data_dir` is
+            the folder that make_clipart.py made); `folder:PATH` (with train/ and test/ in it); or a tfds name.
         split: `train` or `test`.
+        data_dir: of the data set.
         class_names: of the training folder, for the test folder's numbers to be the same.
     """
     if dataset == "embedded":
         return kms.sources.fashion_mnist(split)
     if dataset == "fashion_mnist" and data_dir is not None:
         return kms.sources.fashion_mnist(split, path=data_dir)
-    if dataset.startswith("folder:"):
-        return kms.sources.folder(pathlib.Path(dataset.removeprefix("folder:")) / split, class_names=class_names)
+    if dataset == "clipart" and data_dir is None:
+        raise ValueError("data_dir must be given for clipart: the folder that experiments/make_clipart.py made")
+    if dataset == "clipart" or dataset.startswith("folder:"):
+        root = data_dir if dataset == "clipart" else dataset.removeprefix("folder:")
+        return kms.sources.folder(pathlib.Path(root) / split, class_names=class_names)
+    split = TEST_SPLITS.get(dataset, split) if split == "test" else split
     return kms.sources.tfds_source(dataset, split, data_dir=data_dir)
 
 
@@ -109,25 +130,25 @@ def choose_regime(text: str, mode: str, **solve_options) -> kms.Regime:
         return kms.Regime.parse(text)
     if mode == "baseline":
         return kms.Regime.fixed(solve_options["base_size"], solve_options["base_batch"])
-    return kms.Regime.parse(text, grow=MODES[mode], **solve_options)
+    return kms.Regime.parse(text, grow=kms.presets.MODES[mode], **solve_options)
 
 
-def build_model(config: RunConfig, source: kms.sources.Source, steps: int) -> kms.MixSizeModel:
-    """Return the compiled model of a run of `steps` steps."""
+def make_dataset(config: RunConfig, source: kms.sources.Source) -> kms.MixSizeDataset:
+    """Return the training batches."""
+    options = {"seed": config.seed, "sampling": config.sampling, **kms.recipes.transform(config.recipe)}
+    return kms.MixSizeDataset.from_source(source, regime=config.regime, **options)
+
+
+def build_model(config: RunConfig, train: kms.MixSizeDataset) -> kms.MixSizeModel:
+    """Return the compiled model of a run."""
     keras.utils.set_random_seed(config.seed)
-    network = kms.models.build(config.model, classes=source.num_classes, channels=source.channels)
-    model = kms.MixSizeModel.from_model(network, l2=config.l2, smoothing=config.smoothing)
-    warm_up = max(1, steps // 20)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=config.learning_rate, warmup_steps=warm_up
+    keras.config.set_dtype_policy(config.precision)
+    recipe = config.recipe
+    options = {"mean": recipe.mean, "std": recipe.std, **recipe.network_options}
+    network = kms.models.build(
+        recipe.network, classes=train.source.num_classes, channels=train.source.channels, **options
     )
-    optimizer = keras.optimizers.SGD(schedule, momentum=0.9)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if len(network.outputs) == 1:
-        model.compile(optimizer, loss, ["accuracy"])
-    else:  # logits and those of an auxiliary head
-        model.compile(optimizer, [loss, loss], [["accuracy"], []], loss_weights=[1.0, AUXILIARY_WEIGHT])
-    return model
+    return kms.recipes.compile_model(network, recipe, train)
 
 
 def run(config: RunConfig) -> kms.SizeReport:
@@ -139,14 +160,14 @@ def run(config: RunConfig) -> kms.SizeReport:
     test = load_source(config.dataset, "test", config.data_dir, source.class_names)
     train = make_dataset(config, source)
     console.rule(config.name)
+    console.print(str(config.recipe))
     console.print(config.regime.table(source.num_examples))
-    steps = config.epochs * train.steps_per_epoch
-    model = build_model(config, source, steps)
+    model = build_model(config, train)
     model.check(train)
     for warmed in model.warm_up(config.regime):
         console.print(f"  {warmed}")
     start = time.perf_counter()
-    history = model.fit(train, epochs=config.epochs, callbacks=callbacks, verbose=verbosity())
+    history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity())
     seconds = time.perf_counter() - start
     model.save(output / "model.keras")
     report = evaluate(model, test, train, config)
@@ -154,18 +175,11 @@ def run(config: RunConfig) -> kms.SizeReport:
     return report
 
 
-def make_dataset(config: RunConfig, source: kms.sources.Source) -> kms.MixSizeDataset:
-    """Return the training batches, augmented as the data set's kind asks for."""
-    in_memory = isinstance(source, kms.sources.ArraySource)
-    augmentation = kms.PadCropFlip(config.padding) if in_memory else kms.RandomResizedCrop()
-    options = {"seed": config.seed, "sampling": config.sampling, "augmentation": augmentation}
-    return kms.MixSizeDataset.from_source(source, regime=config.regime, **options)
-
-
 def evaluate(model, test, train, config: RunConfig) -> kms.SizeReport:
     """Return the size report of a trained model."""
     with console.status(f"evaluating {config.name} at {len(config.sizes)} sizes"):
         options = {"calibrate": train, "batches": config.calibration_batches, "name": config.name}
+        options["window"] = kms.recipes.test_window(config.recipe)
         report = kms.evaluate_sizes(model, test, config.sizes, **options)
     console.print(report.table())
     return report
@@ -207,10 +221,9 @@ def make_callbacks(config: RunConfig) -> list[keras.callbacks.Callback]:
 
 def _write_results(config, train, model, history, report, seconds) -> None:
     output = pathlib.Path(config.output)
-    fields = dataclasses.asdict(config) | {"regime": json.loads(config.regime.to_json())}
     results = {
         "command": " ".join([pathlib.Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "config": fields,
+        "config": config.to_dict(),
         "versions": versions(),
         "plan_fingerprint": train.plan.fingerprint(),
         "steps": model.position,

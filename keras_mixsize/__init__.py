@@ -8,11 +8,11 @@ Source: Hoffer et al., "Mix & Match: training convnets with mixed image sizes fo
 resiliency", arXiv 1908.08986.
 """
 
-from keras_mixsize import images, models, presets, sources
+from keras_mixsize import images, models, presets, recipes, sources
 from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
 from keras_mixsize.dataset import MixSizeDataset
-from keras_mixsize.evaluation import evaluate_sizes
+from keras_mixsize.evaluation import CenterCrop, evaluate_sizes
 from keras_mixsize.images import PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.plan import Plan
 from keras_mixsize.regime import Regime
@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bucket",
+    "CenterCrop",
     "MixSizeDataset",
     "MixSizeModel",
     "PadCropFlip",
@@ -38,6 +39,7 @@ __all__ = [
     "images",
     "models",
     "presets",
+    "recipes",
     "smooth",
     "sources",
 ]

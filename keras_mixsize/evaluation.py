@@ -1,7 +1,7 @@
 """evaluate_sizes: a model's accuracy, loss and cost at several image sizes.
 
-Test images are resized, whole, never cropped or padded. Neighbours: `calibration`, `cost`; the result is a
-`report.SizeReport`.
+Test images are resized, whole, never cropped or padded, unless a window such as `CenterCrop` is asked for. Neighbours:
+`calibration`, `cost`; the result is a `report.SizeReport`.
 
     report = evaluate_sizes(model, (test_images, test_labels), sizes=[16, 24, 32, 48], calibrate=train)
     print(report.table())
@@ -9,6 +9,7 @@ Test images are resized, whole, never cropped or padded. Neighbours: `calibratio
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -18,9 +19,33 @@ import tensorflow as tf
 
 from keras_mixsize import cost
 from keras_mixsize.calibration import calibrated
-from keras_mixsize.images import INTERPOLATION, Transform, resize
+from keras_mixsize.images import INTERPOLATION, Augmentation, Transform, WholeImage, Windows, render_windows
 from keras_mixsize.report import Accuracy, SizeReport, SizeRow
 from keras_mixsize.sources import ArraySource, Source
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterCrop:
+    """The central square of an image, as the usual ImageNet test: resize the shorter side to S * 8/7, crop S.
+
+    Attributes:
+        share: side of the square, as a share of the image's shorter side.
+
+    Raises:
+        ValueError: a share out of (0, 1].
+    """
+
+    share: float = 7 / 8
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be in (0, 1], got {self.share!r}")
+
+    def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
+        """Return a window per image, the same for every seed; see `PadCropFlip.windows`."""
+        del seeds
+        side = tf.maximum(tf.round(self.share * tf.minimum(heights, widths)), 1.0)
+        return Windows(tf.floor((heights - side) / 2), tf.floor((widths - side) / 2), side, side, side < 0)
 
 
 def evaluate_sizes(
@@ -31,6 +56,7 @@ def evaluate_sizes(
     calibrate=None,
     batches: int = 200,
     batch: int = 256,
+    window: Augmentation = WholeImage(),
     interpolation: str = "bilinear",
     antialias: bool = True,
     latency: bool = True,
@@ -47,6 +73,7 @@ def evaluate_sizes(
         calibrate: training data for batch-norm calibration, whatever `calibration.calibrate` takes; None for none.
         batches: of calibration, at each size.
         batch: test images at a time.
+        window: what to look at in each image: all of it, or `CenterCrop()`.
         interpolation: of the resize.
         antialias: of the resize.
         latency: measure the time per image too.
@@ -62,7 +89,7 @@ def evaluate_sizes(
     if interpolation not in INTERPOLATION:
         raise ValueError(f"interpolation must be one of {INTERPOLATION}, got {interpolation!r}")
     options = {"interpolation": interpolation, "antialias": antialias}
-    examples = _examples(data, batch, options)
+    examples = _examples(data, batch, {"augmentation": window} | options)
     predict = _predict_function(model)
     rows = []
     for size in sizes:
@@ -77,6 +104,7 @@ def evaluate_sizes(
     about = {
         "images": count,
         "calibration_batches": batches if calibrate is not None else 0,
+        "window": repr(window),
         **options,
         "device": tf.config.list_logical_devices()[-1].device_type,
     }
@@ -118,7 +146,14 @@ def _pipeline_batches(dataset: tf.data.Dataset, batch: int, options: dict, size:
             "data must be a finite tf.data.Dataset of single examples (image [H, W, C], label), got elements "
             f"{dataset.element_spec}; use .unbatch() on batches"
         )
-    resized = dataset.map(lambda image, label: (resize(image[None], size, **options)[0], label), tf.data.AUTOTUNE)
+    window, options = options["augmentation"], {key: options[key] for key in ("interpolation", "antialias")}
+
+    def resized(image, label):
+        height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32)[:, None])
+        windows = window.windows(height, width, tf.zeros([1], tf.uint32))
+        return render_windows(image, windows, size, **options)[0], label
+
+    resized = dataset.map(resized, tf.data.AUTOTUNE)
     return resized.batch(batch).prefetch(tf.data.AUTOTUNE)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+from collections.abc import Sequence
 
 import keras
 
@@ -31,23 +32,40 @@ def names() -> list[str]:
     return list(_BUILDERS)
 
 
-def build(name: str, *, classes: int, channels: int = 3, **options) -> keras.Model:
+def build(name: str, *, classes: int, channels: int = 3, mean=None, std=None, **options) -> keras.Model:
     """Return a network by name.
 
     Args:
         name: one of `names()`.
         classes: number of logits.
         channels: of the images.
+        mean, std: per channel of the images in [0, 1]; the network then begins by normalising them.
         **options: of the network's own function.
 
     Raises:
-        ValueError: an unknown name; the message lists the known ones and the nearest.
+        ValueError: an unknown name; the message lists the known ones and the nearest. Or means for other channels.
     """
     if name not in _BUILDERS:
         close = difflib.get_close_matches(name, _BUILDERS, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"model must be one of {', '.join(_BUILDERS)}, got {name!r}{hint}")
-    return _BUILDERS[name](classes=classes, channels=channels, **options)
+    network = _BUILDERS[name](classes=classes, channels=channels, **options)
+    return network if mean is None else normalized(network, mean, std)
 
 
-__all__ = ["amoebanet_a", "build", "cifar_resnet", "efficientnet_b0", "names", "resnet50", "wide_resnet"]
+def normalized(network: keras.Model, mean: Sequence[float], std: Sequence[float]) -> keras.Model:
+    """Return the network behind a layer that subtracts the mean of each channel and divides by its deviation.
+
+    Raises:
+        ValueError: not one mean and one deviation per channel.
+    """
+    inputs = keras.Input(network.input_shape[1:], name="image")
+    channels = inputs.shape[-1]
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(f"mean and std must have the images' {channels} channels, got {mean} and {std}")
+    variance = [value**2 for value in std]
+    scaled = keras.layers.Normalization(mean=list(mean), variance=variance)(inputs)
+    return keras.Model(inputs, network(scaled), name=network.name)
+
+
+__all__ = ["amoebanet_a", "build", "cifar_resnet", "efficientnet_b0", "names", "normalized", "resnet50", "wide_resnet"]

@@ -1,0 +1,149 @@
+"""What the recipes of `presets` mean in Keras: schedule, optimizer, augmentation and the compiled model.
+
+Neighbours: `presets` (the values), `training` (the model), `images` (augmentations).
+
+    recipe = recipes.find("cifar10/resnet44/b+")
+    train = MixSizeDataset.from_tfds("cifar10", regime=Regime.preset(recipe.regime), **recipes.transform(recipe))
+    network = models.build(recipe.network, classes=10, mean=recipe.mean, std=recipe.std, **recipe.network_options)
+    model = recipes.compile_model(network, recipe, train)
+    model.fit(train, epochs=recipe.epochs)
+"""
+
+from __future__ import annotations
+
+import keras
+
+from keras_mixsize.bucket import check_choice
+from keras_mixsize.dataset import MixSizeDataset
+from keras_mixsize.evaluation import CenterCrop
+from keras_mixsize.images import Augmentation, PadCropFlip, RandomResizedCrop, WholeImage
+from keras_mixsize.presets import RECIPES, CosineDecay, Recipe
+from keras_mixsize.training import MixSizeModel
+
+SCALING = ("none", "linear", "sqrt")
+AUGMENTATIONS = ("pad_crop_flip", "random_resized_crop")
+
+
+def find(name: str) -> Recipe:
+    """Return a recipe by name: data set, network and mode, as in `cifar10/resnet44/b+`.
+
+    Raises:
+        ValueError: an unknown name; the message lists the known ones and the nearest.
+    """
+    check_choice("recipe", name, tuple(RECIPES))
+    return RECIPES[name]
+
+
+def transform(recipe: Recipe) -> dict[str, Augmentation]:
+    """Return the recipe's options for a MixSizeDataset's `Transform`."""
+    check_choice("augmentation", recipe.augmentation, AUGMENTATIONS)
+    if recipe.augmentation == "pad_crop_flip":
+        return {"augmentation": PadCropFlip(recipe.padding)}
+    return {"augmentation": RandomResizedCrop(recipe.area)}
+
+
+def test_window(recipe: Recipe) -> Augmentation:
+    """Return the window of a test image, for `evaluate_sizes(window=...)`."""
+    return WholeImage() if recipe.test_crop is None else CenterCrop(recipe.test_crop)
+
+
+def rate_factor(recipe: Recipe, mean_batch: float) -> float:
+    """Return what the learning rate is multiplied by for a regime's mean batch.
+
+    1 with the scaling `none`; `linear` is `mean_batch / reference_batch` and `sqrt` its root, where the batch counts
+    images, not their copies.
+
+    Source: Goyal et al., arXiv 1706.02677, for linear; Krizhevsky, arXiv 1404.5997, for the root.
+    """
+    check_choice("scaling", recipe.scaling, SCALING)
+    ratio = mean_batch / recipe.reference_batch
+    return {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[recipe.scaling]
+
+
+def schedule(
+    recipe: Recipe, steps_per_epoch: int, factor: float = 1.0
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the recipe's learning rate against steps.
+
+    Args:
+        recipe: its `schedule` and `epochs`.
+        steps_per_epoch: of the plan, such as `train.steps_per_epoch`.
+        factor: for the learning rate, see `rate_factor`.
+    """
+    rates, rate = recipe.schedule, factor * recipe.schedule.learning_rate
+    steps = recipe.epochs * steps_per_epoch
+    if not isinstance(rates, CosineDecay):
+        last_steps = [round(epoch * steps_per_epoch) - 1 for epoch in rates.epochs]  # Keras changes after these
+        values = [rate * rates.factor**index for index in range(len(last_steps) + 1)]
+        return keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, values)
+    if not rates.warm_up:
+        return keras.optimizers.schedules.CosineDecay(rate, steps)
+    warm_up = max(1, int(rates.warm_up * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
+    )
+
+
+def optimizer(recipe: Recipe, train: MixSizeDataset) -> keras.optimizers.Optimizer:
+    """Return the recipe's optimizer for a data set and its regime."""
+    factor = rate_factor(recipe, train.plan.regime.mean_batch)
+    return keras.optimizers.SGD(schedule(recipe, train.steps_per_epoch, factor), momentum=recipe.momentum)
+
+
+def compile_model(network: keras.Model, recipe: Recipe, train: MixSizeDataset, **options) -> MixSizeModel:
+    """Return the network as a MixSizeModel, compiled as the recipe says.
+
+    Args:
+        network: gives logits, or those of the auxiliary head after them.
+        recipe: weight decay, smoothing, loss and optimizer.
+        train: its plan has the steps per epoch and the mean batch.
+        **options: for `compile`, such as `jit_compile=`.
+
+    Raises:
+        ValueError: labels that are not integers.
+    """
+    if train.source.labels.ndim != 1:
+        raise ValueError(f"labels must be integers for a recipe, got the shape {train.source.labels.shape}")
+    model = MixSizeModel(network, smoothing=recipe.smoothing, l2=recipe.l2, l2_filter=recipe.l2_filter)
+    loss = SmoothedCrossEntropy(recipe.label_smoothing)
+    if len(network.outputs) == 1:
+        model.compile(optimizer(recipe, train), loss, ["accuracy"], **options)
+        return model
+    weights = [1.0, recipe.auxiliary_weight]
+    model.compile(optimizer(recipe, train), [loss, loss], [["accuracy"], []], loss_weights=weights, **options)
+    return model
+
+
+@keras.saving.register_keras_serializable(package="keras_mixsize")
+class SmoothedCrossEntropy(keras.losses.Loss):
+    """Cross-entropy of logits and integer labels, with label smoothing, which Keras has for one-hot labels only.
+
+    With smoothing e and K classes: `(1 - e) * ce(label) + e / K * sum over classes of ce(class)`.
+
+    Args:
+        label_smoothing: share e of the label that is spread over all classes, in [0, 1).
+
+    Raises:
+        ValueError: a share out of range.
+
+    Source: Szegedy et al., "Rethinking the Inception architecture", arXiv 1512.00567, section 7.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, name: str = "cross_entropy", **kwargs):
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be a share in [0, 1), got {label_smoothing!r}")
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each example: float32 `[N]` from integers `[N]` and logits `[N, classes]`."""
+        labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), [-1])
+        exact = keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        if not self.label_smoothing:
+            return exact
+        spread = -keras.ops.mean(keras.ops.log_softmax(y_pred, axis=-1), axis=-1)
+        return (1 - self.label_smoothing) * exact + self.label_smoothing * spread
+
+    def get_config(self):
+        """Return what `from_config` needs."""
+        return super().get_config() | {"label_smoothing": self.label_smoothing}
