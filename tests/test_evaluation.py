@@ -119,3 +119,21 @@ def test_frozen_networks_are_reported_without_calibration_changing_them(test_arr
     network.trainable = False
     row = kms.evaluate_sizes(network, test_arrays, [16], calibrate=train, batches=1, latency=False).rows[0]
     assert row.calibrated == row.accuracy
+
+
+def test_the_central_window_is_the_usual_imagenet_test(network):
+    images = np.random.default_rng(0).integers(0, 256, (20, 40, 64, 1)).astype(np.uint8)
+    labels = np.arange(20) % 10
+    report = kms.evaluate_sizes(network, (images, labels), [28], window=kms.CenterCrop(7 / 8), latency=False)
+    crops = images[:, 2:37, 14:49]  # 35 = 40 * 7/8 pixels, from the middle
+    logits = network.predict(tf.image.resize(crops, [28, 28], antialias=True) / 255, verbose=0)
+    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    assert report.rows[0].loss == pytest.approx(float(tf.reduce_mean(loss)), rel=1e-4)
+    pipeline = tf.data.Dataset.from_tensor_slices((images, labels))
+    same = kms.evaluate_sizes(network, pipeline, [28], window=kms.CenterCrop(7 / 8), latency=False)
+    assert same.rows[0].loss == pytest.approx(report.rows[0].loss, rel=1e-5)
+
+
+def test_a_window_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match=r"share must be in \(0, 1\], got 1.2"):
+        kms.CenterCrop(1.2)

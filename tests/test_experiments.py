@@ -22,7 +22,7 @@ def run_script(name, *arguments, check=True):
 def finished(tmp_path_factory):
     """A smoke run of train.py."""
     output = tmp_path_factory.mktemp("train")
-    run_script("train.py", "--smoke", f"--output={output}", "--mode=b+", "--seed=3")
+    run_script("train.py", "--recipe=embedded/resnet8/b+", "--smoke", f"--output={output}", "--seed=3")
     return output
 
 
@@ -68,6 +68,8 @@ def test_the_demo_runs_and_says_in_words_what_came_out(tmp_path):
     [
         (["--regime=32:0.5,24:0.4"], "probabilities must sum to 1"),
         (["--regime=cifra"], "did you mean 'cifar/d\\+'"),
+        (["--recipe=embeded/resnet8/b+"], "did you mean 'embedded/resnet8/b\\+'"),
+        (["--dataset=clipart"], "data_dir must be given for clipart"),
         (["--model=resnet9"], "resnet8"),
         (["--dataset=folder:/nowhere"], "does not exist"),
     ],
