@@ -279,8 +279,8 @@ _EFFICIENT = _IMAGENET | {
 }
 _FASHION = _SMALL | {"epochs": 10, "schedule": _SMALL["schedule"].stretched(10 / 200)}
 _CLIPART = _CIFAR | {
-    "epochs": 60,
-    "schedule": _CIFAR["schedule"].stretched(60 / 200),
+    "epochs": 40,
+    "schedule": _CIFAR["schedule"].stretched(40 / 200),
     "augmentation": "random_resized_crop",
     "area": (0.35, 1.0),
 }
