@@ -1,0 +1,245 @@
+"""Examples addressed by index: arrays in memory, encoded images in memory, in files or in TFRecord shards.
+
+A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `sources` makes
+these objects from folders and data sets; `dataset` turns a source and a plan into batches.
+
+    source = ArraySource(images, labels)
+    source.num_examples, source.num_classes, source.channels
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize import images as images_lib
+from keras_mixsize.records import RecordIndex, read_image
+
+
+class Source(abc.ABC):
+    """Examples addressed by index.
+
+    Attributes:
+        labels: int64 `[num_examples]`, or float32 `[num_examples, classes]` (one-hot or soft).
+        class_names: a name per class, or None.
+        channels: 1 or 3.
+    """
+
+    labels: np.ndarray
+    class_names: tuple[str, ...] | None
+    channels: int
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples there are."""
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes: named ones, one-hot columns, or the largest label plus one."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        return self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
+
+    @abc.abstractmethod
+    def render(
+        self, indices: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor, transform: images_lib.Transform
+    ) -> tf.Tensor:
+        """Return the augmented images of some examples, duplicate-major.
+
+        Args:
+            indices: int64 `[B]`.
+            seeds: uint32 `[D*B]`; number n is for a copy of example `indices[n % B]`.
+            size: int32 scalar, side of the result in pixels.
+            transform: what to do with each image.
+
+        Returns:
+            `[D*B, size, size, channels]` float32 in [0, 1].
+        """
+
+
+class ArraySource(Source):
+    """Images of one size in memory.
+
+    Args:
+        images: uint8 (0..255) or float32 (in [0, 1]), `[N, H, W, C]` or `[N, H, W]`.
+        labels: integers `[N]` at or above 0, or floats `[N, classes]`.
+        class_names: a name per class.
+
+    Raises:
+        ValueError: shapes, dtypes or label values that do not fit.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...] | None = None):
+        images, labels = np.asarray(images), np.asarray(labels)
+        if images.ndim == 3:
+            images = images[..., None]
+        if images.ndim != 4 or images.shape[-1] not in (1, 3):
+            raise ValueError(f"images must be [N, H, W, C] with C 1 or 3, or [N, H, W], got the shape {images.shape}")
+        if images.dtype not in (np.uint8, np.float32):
+            raise ValueError(f"images must be uint8 (0..255) or float32 (in [0, 1]), got {images.dtype}")
+        if images.dtype == np.float32 and images.size and not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError(f"float images must lie in [0, 1], got {images.min():g}..{images.max():g}; divide by 255?")
+        self.images = images
+        self._pixels = _on_host(images)
+        self.labels = check_labels(labels, len(images), class_names)
+        self.class_names = class_names
+        self.channels = images.shape[-1]
+
+    def render(self, indices, seeds, size, transform):
+        """See `Source.render`."""
+        images = tf.gather(self._pixels, indices)
+        height, width = (tf.fill(tf.shape(seeds), float(side)) for side in self.images.shape[1:3])
+        windows = transform.augmentation.windows(height, width, seeds)
+        options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
+        return images_lib.render(images, windows, size, **options)
+
+
+class EncodedSource(Source):
+    """JPEG and PNG images of any size; each is read and decoded once for all copies in a step.
+
+    Its kinds differ in where the bytes come from: `BytesSource`, `FileSource`, `RecordSource`.
+    """
+
+    def __init__(self, labels, count: int, class_names=None, *, channels: int = 3):
+        if channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3, got {channels!r}")
+        self.labels = check_labels(np.asarray(labels), count, class_names)
+        self.class_names = class_names
+        self.channels = channels
+
+    @abc.abstractmethod
+    def read(self, index: tf.Tensor) -> tf.Tensor:
+        """Return the encoded image of an example: string scalar from an int64 scalar."""
+
+    @abc.abstractmethod
+    def describe(self, index: int) -> str:
+        """Return where an example lies, for messages."""
+
+    def render(self, indices, seeds, size, transform):
+        """See `Source.render`."""
+        batch = tf.shape(indices)[0]
+        by_image = tf.transpose(tf.reshape(seeds, [-1, batch]))  # [B, D]
+        options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
+
+        def render_one(pair):
+            index, copies = pair
+            image = images_lib.decode(self.read(index), self.channels)
+            sides = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
+            height, width = (tf.fill(tf.shape(copies), side) for side in sides)
+            windows = transform.augmentation.windows(height, width, copies)
+            return images_lib.render_windows(image, windows, size, **options)
+
+        spec = tf.TensorSpec([None, None, None, self.channels], tf.float32)
+        images = tf.map_fn(render_one, (indices, by_image), fn_output_signature=spec)
+        return tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), [-1, size, size, self.channels])
+
+
+class BytesSource(EncodedSource):
+    """Encoded images in memory.
+
+    Args:
+        items: the encoded images, bytes.
+        labels: integers `[N]` at or above 0, or floats `[N, classes]`.
+        class_names: a name per class.
+        channels: 1 or 3; every image is converted.
+    """
+
+    def __init__(self, items, labels, class_names=None, *, channels: int = 3):
+        super().__init__(labels, len(items), class_names, channels=channels)
+        self._items = _on_host(items)
+
+    def read(self, index):
+        """See `EncodedSource.read`."""
+        return tf.gather(self._items, index)
+
+    def describe(self, index):
+        """See `EncodedSource.describe`."""
+        return f"image {index} in memory"
+
+
+class FileSource(EncodedSource):
+    """Image files, read when they are needed.
+
+    Args:
+        files: paths.
+        labels, class_names, channels: as for `BytesSource`.
+    """
+
+    def __init__(self, files, labels, class_names=None, *, channels: int = 3):
+        super().__init__(labels, len(files), class_names, channels=channels)
+        self.files = [str(file) for file in files]
+        self._files = _on_host(self.files)
+
+    def read(self, index):
+        """See `EncodedSource.read`."""
+        return tf.io.read_file(tf.gather(self._files, index))
+
+    def describe(self, index):
+        """See `EncodedSource.describe`."""
+        return self.files[index]
+
+
+class RecordSource(EncodedSource):
+    """Records of TFRecord shards, read by index when they are needed.
+
+    Args:
+        index: where each record lies, and its label.
+        class_names, channels: as for `BytesSource`.
+
+    Raises:
+        ValueError: labels out of range, or none (tfds marks test splits without labels with -1).
+    """
+
+    def __init__(self, index: RecordIndex, class_names=None, *, channels: int = 3):
+        if index.labels.ndim == 1 and (index.labels == -1).all():
+            raise ValueError(f"the records of {index.files[0]} must have labels, got none; use a split that has them")
+        super().__init__(index.labels, index.num_examples, class_names, channels=channels)
+        self.index = index
+        self._files = _on_host(list(index.files))
+        self._places = [_on_host(column) for column in (index.shards, index.offsets, index.lengths)]
+
+    def read(self, index):
+        """See `EncodedSource.read`."""
+        shard, offset, length = (tf.gather(column, index) for column in self._places)
+        return read_image(tf.gather(self._files, shard), offset, length, self.index.image_key)
+
+    def describe(self, index):
+        """See `EncodedSource.describe`."""
+        return self.index.describe(index)
+
+
+def _on_host(values) -> tf.Tensor:
+    """Return values as a tensor that graphs refer to; a constant inside them would be copied, and limited to 2 GiB."""
+    with tf.device("CPU:0"):
+        return tf.constant(values)
+
+
+def check_labels(labels: np.ndarray, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:
+    """Return labels as int64 `[N]` or float32 `[N, classes]`.
+
+    Raises:
+        ValueError: another number of labels than images, negative or too large ones, another dtype; names the index.
+    """
+    if len(labels) != count or not count:
+        raise ValueError(f"labels must be one per image, got {len(labels)} labels for {count} images")
+    if labels.ndim == 2 and np.issubdtype(labels.dtype, np.floating):
+        return labels.astype(np.float32)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]  # keras.datasets.cifar10 gives a column
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be integers [N] or floats [N, classes], got {labels.dtype} {labels.shape}")
+    check_label_range(labels, len(class_names) if class_names is not None else None)
+    return labels.astype(np.int64)
+
+
+def check_label_range(labels: np.ndarray, classes: int | None) -> None:
+    """Raise a ValueError that names the first label outside [0, classes)."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= (math.inf if classes is None else classes)))
+    if wrong.size:
+        bound = "at or above 0" if classes is None else f"in [0, {classes})"
+        first = f"{labels[wrong[0]]} at index {wrong[0]}"
+        raise ValueError(f"labels must lie {bound}, got {first} and {wrong.size - 1} more outside")
