@@ -253,6 +253,42 @@ class Regime:
                     f"solve the regime with multiple_of={math.lcm(8, replicas)} and a base_batch that it divides"
                 )
 
+    def rebalance(
+        self,
+        seconds: Mapping[Bucket, float],
+        *,
+        change: str = "batch",
+        multiple_of: int = 8,
+        target: float | None = None,
+    ) -> Regime:
+        """Return the regime with B (or D) changed so that measured step times agree, not pixels.
+
+        Pixels are a proxy: overhead per image and per step, and the device's favourite shapes, make a step of the same
+        cost up to some ten percent longer or shorter. A bucket's time is taken to grow in proportion to its images; measure
+        again and repeat where it does not.
+
+        Args:
+            seconds: measured time of a step of every bucket, as `MixSizeModel.warm_up` gives it:
+                `{measured.bucket: measured.step_seconds for measured in model.warm_up(regime, repeats=5)}`.
+            change: `"batch"` or `"duplicates"`; the latter can only come as close as whole copies allow.
+            multiple_of: divisor of every batch; a multiple of the number of replicas. The smaller, the closer.
+            target: seconds that a step shall take; those of the base's bucket, or else the median, unless given.
+
+        Raises:
+            ValueError: a bucket without a time, or a time that is not above 0.
+        """
+        check_choice("change", change, ("batch", "duplicates"))
+        check_count("multiple_of", multiple_of)
+        for bucket in self.buckets:
+            if not (is_number(seconds.get(bucket)) and seconds[bucket] > 0):
+                raise ValueError(f"seconds must have a time above 0 for bucket {bucket}, got {seconds.get(bucket)!r}")
+        if target is None:
+            shapes = {(bucket.size, bucket.images): seconds[bucket] for bucket in self.buckets}
+            median = float(np.median([seconds[bucket] for bucket in self.buckets]))
+            target = shapes.get((self.base.size, self.base.images), median)
+        buckets = tuple(_stretched(bucket, target / seconds[bucket], change, multiple_of) for bucket in self.buckets)
+        return dataclasses.replace(self, buckets=buckets, rounding="nearest")
+
     def table(self, num_examples: int | None = None) -> str:
         """Return the regime as text, a line per bucket, before anything is trained.
 
@@ -336,6 +372,14 @@ def _fit_nearest(size: int, base: Bucket, grow: str, multiple_of: int) -> tuple[
     batch = max(1, round(scale * base.batch)) if grow_batch else base.batch
     duplicates = max(1, round(scale * base.duplicates)) if grow_duplicates else base.duplicates
     return batch, duplicates
+
+
+def _stretched(bucket: Bucket, factor: float, change: str, multiple_of: int) -> Bucket:
+    """Return the bucket with about `factor` times its images."""
+    if change == "duplicates":
+        return dataclasses.replace(bucket, duplicates=max(1, round(factor * bucket.duplicates)))
+    batch = max(multiple_of, multiple_of * round(factor * bucket.batch / multiple_of))
+    return dataclasses.replace(bucket, batch=batch)
 
 
 def _parse_entry(entry: str) -> tuple[tuple[int, ...], float]:

@@ -9,13 +9,14 @@ Used by `training`, as `MixSizeModel.warm_up`. Neighbours: `bucket`, `cost` (mem
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 
 import keras
 import tensorflow as tf
 
 from keras_mixsize import cost
-from keras_mixsize.bucket import Bucket
+from keras_mixsize.bucket import Bucket, check_count
 from keras_mixsize.regime import Regime
 
 
@@ -26,7 +27,7 @@ class WarmUp:
     Attributes:
         bucket: the shape.
         compile_seconds: the first step, with tracing and compilation, less a later step.
-        step_seconds: a later step.
+        step_seconds: a later step; the median, if there are several.
         peak_bytes: peak memory, see `cost.peak_memory`.
     """
 
@@ -42,7 +43,13 @@ class WarmUp:
 
 
 def warm_up(
-    model, regime: Regime, *, dtype: str = "float32", label_shape: tuple = (), label_dtype: str = "int64"
+    model,
+    regime: Regime,
+    *,
+    repeats: int = 1,
+    dtype: str = "float32",
+    label_shape: tuple = (),
+    label_dtype: str = "int64",
 ) -> list[WarmUp]:
     """Trace and compile the step of every bucket, the costliest first, and leave the model as it was.
 
@@ -51,6 +58,7 @@ def warm_up(
     Args:
         model: a compiled MixSizeModel.
         regime: its buckets.
+        repeats: later steps to time; take 5 or more for `Regime.rebalance`.
         dtype: of the images, as the dataset emits them.
         label_shape: of one label; `(classes,)` for one-hot labels.
         label_dtype: of the labels.
@@ -59,8 +67,9 @@ def warm_up(
         Compile time, step time and peak memory of each bucket, in the order run.
 
     Raises:
-        ValueError: the model is not compiled.
+        ValueError: the model is not compiled, or no repeats.
     """
+    check_count("repeats", repeats)
     if not model.compiled:
         raise ValueError("warm_up runs the training step, so the model must be compiled first; call compile()")
     image_spec = tf.TensorSpec([None, None, None, model.input_shape[-1]], dtype)
@@ -70,20 +79,21 @@ def warm_up(
     before = [variable.numpy() for variable in variables]
     try:
         order = sorted(regime.buckets, key=lambda bucket: -bucket.cost)
-        return [_warm_up_bucket(model, bucket, image_spec, label_spec) for bucket in order]
+        return [_warm_up_bucket(model, bucket, image_spec, label_spec, repeats) for bucket in order]
     finally:
         for variable, value in zip(variables, before):
             variable.assign(value)
 
 
-def _warm_up_bucket(model, bucket: Bucket, image_spec: tf.TensorSpec, label_spec: tf.TensorSpec) -> WarmUp:
+def _warm_up_bucket(model, bucket: Bucket, image_spec, label_spec, repeats: int) -> WarmUp:
     images = tf.zeros([bucket.images, bucket.size, bucket.size, image_spec.shape[-1]], image_spec.dtype)
     labels = tf.zeros([bucket.images, *label_spec.shape[1:]], label_spec.dtype)
     batch = tf.data.Dataset.from_tensors((images, labels)).repeat()
     batches = iter(model.distribute_strategy.experimental_distribute_dataset(batch))
     with cost.peak_memory() as peak_bytes:
-        first, second = (_seconds(lambda: model.train_function(batches)) for _ in range(2))
-        return WarmUp(bucket, max(first - second, 0.0), second, peak_bytes())
+        first, *later = (_seconds(lambda: model.train_function(batches)) for _ in range(1 + repeats))
+        usual = statistics.median(later)
+        return WarmUp(bucket, max(first - usual, 0.0), usual, peak_bytes())
 
 
 def _seconds(call) -> float:

@@ -546,3 +546,33 @@ def test_an_unknown_choice_gets_a_near_match(name, value, near):
 def test_an_unknown_choice_far_from_all_gets_no_guess(name, value):
     with pytest.raises(ValueError, match=f"{name} must be one of .*, got {value!r}$"):
         solve_cifar(**{name: value})
+
+
+# Rebalancing
+
+
+@pytest.mark.parametrize("change", ["batch", "duplicates"])
+def test_rebalancing_makes_the_times_agree_as_far_as_whole_images_allow(change):
+    regime = Regime.parse("16x64x16:0.3,24x56x8:0.3,32x64x4:0.4")
+    per_image = {16: 1.0, 24: 2.5, 32: 4.0}  # seconds; 24 px is slower than its pixels, 16 px as slow as its pixels
+    seconds = {bucket: per_image[bucket.size] * bucket.images for bucket in regime.buckets}
+    balanced = regime.rebalance(seconds, change=change, multiple_of=4)
+    times = [per_image[bucket.size] * bucket.images for bucket in balanced.buckets]
+    assert max(times) / min(times) < (1.05 if change == "batch" else 1.15)
+    assert times[-1] == seconds[regime.buckets[-1]]  # the base keeps its shape
+    assert all(bucket.batch % 4 == 0 for bucket in balanced.buckets)
+    assert [bucket.probability for bucket in balanced.buckets] == [0.3, 0.3, 0.4]
+
+
+def test_a_target_sets_the_time_of_every_step():
+    regime = Regime.parse("16x64:0.5,32x16:0.5")
+    balanced = regime.rebalance(dict.fromkeys(regime.buckets, 2.0), target=1.0)
+    assert [bucket.batch for bucket in balanced.buckets] == [32, 8]
+
+
+@pytest.mark.parametrize("seconds", [None, 0.0, float("nan")])
+def test_rebalancing_needs_a_time_for_every_bucket(seconds):
+    regime = Regime.parse("16x64:0.5,32x16:0.5")
+    times = {} if seconds is None else dict.fromkeys(regime.buckets, seconds)
+    with pytest.raises(ValueError, match="seconds must have a time above 0 for bucket 16x64x1"):
+        regime.rebalance(times)
