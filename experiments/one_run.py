@@ -81,7 +81,6 @@ class RunConfig:
 
 
 TEST_SPLITS = {"imagenet2012": "validation"}  # its test split has no labels
-SHIPPED = ("embedded", "fashion_mnist", "clipart", "folder:PATH")
 
 
 def load_source(dataset: str, split: str, data_dir: str | None = None, class_names=None) -> kms.sources.Source:

@@ -121,7 +121,59 @@ def recipe() -> str:
     return table(header, rows)
 
 
-BLOCKS = {"demo": demo, "demo-details": demo_details, "benchmark": benchmark, "recipe": recipe}
+def zoo() -> str:
+    """Return a table of each network and precision, bucket by bucket."""
+    facts = read("benchmarks/zoo.json")
+    header = ["S x B x D", "first step, s", "step, ms", "ratio to the plain step, per pixel", "peak, MiB"]
+    parts = []
+    for result in facts["results"]:
+        rows = [
+            [
+                f"{row['size']} x {row['batch']} x {row['duplicates']}",
+                f"{row['first_step_seconds']:.1f}",
+                f"{row['step_ms'][1]:,.0f}",
+                spread(row["ratio_per_pixel"], 2),
+                f"{row['peak_mib']:,}",
+            ]
+            for row in result["buckets"]
+        ]
+        title = f"**{result['network']}, {result['precision']}** (plain step {spread(result['plain_ms'], 0)} ms)"
+        parts.append(f"{title}\n\n{table(header, rows)}")
+    closing = (
+        f"Medians and quartiles of {facts['rounds']} steps; base batch of the ImageNet rows {facts['imagenet_batch']}. "
+        f"{machine(facts['versions'])}"
+    )
+    return "\n\n".join([*parts, closing])
+
+
+def accuracy() -> str:
+    """Return the table of accuracies beside the paper's, and every run in it by size."""
+    facts = read("runs/accuracy.json")
+    sizes = sorted({int(size) for run in facts["runs"] for size in run["accuracy"]})
+    header = ["recipe", "seed", "epochs", "steps", "minutes", *(f"{size} px" for size in sizes)]
+    rows = [
+        [
+            run["recipe"],
+            str(run["seed"]),
+            str(run["epochs"]),
+            f"{run['steps']:,}",
+            f"{run['train_seconds'] / 60:.0f}",
+            *(f"{run['accuracy'][str(size)]:.2f}" if str(size) in run["accuracy"] else "" for size in sizes),
+        ]
+        for run in facts["runs"]
+    ]
+    closing = f"Accuracy in percent, calibrated. {machine(facts['runs'][0]['versions'])}"
+    return f"{facts['table']}\n\n{table(header, rows)}\n\n{closing}"
+
+
+BLOCKS = {
+    "demo": demo,
+    "demo-details": demo_details,
+    "benchmark": benchmark,
+    "recipe": recipe,
+    "zoo": zoo,
+    "accuracy": accuracy,
+}
 PAGES = ("README.md", "docs/results.md")
 
 
