@@ -17,12 +17,14 @@ import time
 import keras
 import numpy as np
 import rich.console
+import tensorflow as tf
 
 import keras_mixsize as kms
 from keras_mixsize.bucket import check_choice
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,7 @@ class RunConfig:
         limit: training examples, at most; None for all.
         sampling: of the plan.
         precision: Keras's dtype policy.
+        strategy: `none`, `mirrored` (all GPUs of this machine), `multi_worker` (TF_CONFIG says which machines) or `tpu`.
         tensorboard: write TensorBoard logs; needs the extra of that name.
     """
 
@@ -57,10 +60,12 @@ class RunConfig:
     limit: int | None = None
     sampling: str = "shuffled"
     precision: str = "float32"
+    strategy: str = "none"
     tensorboard: bool = True
 
     def __post_init__(self):
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("strategy", self.strategy, STRATEGIES)
         regime = self.regime or kms.Regime.preset(self.recipe.regime)
         sizes = self.sizes or tuple(sorted({*kms.presets.FAMILIES[self.recipe.family].sizes, *regime.sizes}))
         filled = {"regime": regime, "sizes": sizes, "name": self.name or self.recipe.mode}
@@ -81,6 +86,18 @@ class RunConfig:
 
 
 TEST_SPLITS = {"imagenet2012": "validation"}  # its test split has no labels
+
+
+def make_strategy(name: str) -> tf.distribute.Strategy:
+    """Return the strategy that a name stands for; it must be made before anything else of TensorFlow."""
+    if name == "tpu":
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
 
 
 def load_source(dataset: str, split: str, data_dir: str | None = None, class_names=None) -> kms.sources.Source:
@@ -154,6 +171,7 @@ def run(config: RunConfig) -> kms.SizeReport:
     """Train and evaluate; write results.json, report.csv, model.keras and logs into the output folder."""
     output = pathlib.Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
+    strategy = make_strategy(config.strategy)
     callbacks = make_callbacks(config)
     source = first_examples(load_source(config.dataset, "train", config.data_dir), config.limit)
     test = load_source(config.dataset, "test", config.data_dir, source.class_names)
@@ -161,7 +179,8 @@ def run(config: RunConfig) -> kms.SizeReport:
     console.rule(config.name)
     console.print(str(config.recipe))
     console.print(config.regime.table(source.num_examples))
-    model = build_model(config, train)
+    with strategy.scope():
+        model = build_model(config, train)
     model.check(train)
     for warmed in model.warm_up(config.regime):
         console.print(f"  {warmed}")

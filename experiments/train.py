@@ -20,7 +20,7 @@ import dataclasses
 from absl import app, flags
 
 import keras_mixsize as kms
-from one_run import PRECISIONS, RunConfig, choose_regime, console, run
+from one_run import PRECISIONS, STRATEGIES, RunConfig, choose_regime, console, run
 
 RECIPE = flags.DEFINE_string("recipe", "embedded/resnet8/d+", "Data set, network and mode; --list shows them.")
 LIST = flags.DEFINE_boolean("list", False, "Print every recipe and stop.")
@@ -39,6 +39,7 @@ L2 = flags.DEFINE_float("l2", None, "L2 weight decay.", lower_bound=0.0)
 SMOOTHING = flags.DEFINE_float("smoothing", None, "Momentum of gradient smoothing; negative for none.")
 SAMPLING = flags.DEFINE_enum("sampling", "shuffled", ["shuffled", "independent"], "Order of the buckets.")
 PRECISION = flags.DEFINE_enum("precision", "float32", PRECISIONS, "Keras's dtype policy.")
+STRATEGY = flags.DEFINE_enum("strategy", "none", STRATEGIES, "Several devices: see tf.distribute.")
 SIZES = flags.DEFINE_list("sizes", None, "Test sizes in pixels; the family's unless given.")
 CALIBRATION = flags.DEFINE_integer("calibration_batches", 200, "Batches of calibration at each test size.")
 SEED = flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0)
@@ -91,6 +92,7 @@ def main(_):
         limit=512 if SMOKE.value else None,
         sampling=SAMPLING.value,
         precision=PRECISION.value,
+        strategy=STRATEGY.value,
         tensorboard=TENSORBOARD.value,
     )
     report = run(config)

@@ -11,6 +11,7 @@ resiliency", arXiv 1908.08986.
 from keras_mixsize import images, models, presets, recipes, sources
 from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
+from keras_mixsize.capacity import max_batch
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.evaluation import CenterCrop, evaluate_sizes
 from keras_mixsize.images import PadCropFlip, RandomResizedCrop, WholeImage
@@ -37,6 +38,7 @@ __all__ = [
     "calibrated",
     "evaluate_sizes",
     "images",
+    "max_batch",
     "models",
     "presets",
     "recipes",

@@ -63,6 +63,37 @@ def test_the_demo_runs_and_says_in_words_what_came_out(tmp_path):
     assert len((tmp_path / "accuracy_by_size.csv").read_text().splitlines()) == 1 + 3 * 2
 
 
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize(
+    "name, network, regime",
+    [
+        ("cifar10/resnet44/b+", "resnet8", "16x16x1:0.5,32x4x1:0.5"),
+        ("cifar100/wrn28_10/d+", "resnet8", "16x8x2:0.5,32x4x1:0.5"),
+        ("imagenet2012/resnet50/d+", "resnet8", "32x4x2:0.5,64x2x1:0.5"),
+    ],
+)
+def test_recipes_train_on_tfds_data_as_train_py_loads_them(name, network, regime, monkeypatch, tmp_path):
+    import dataclasses
+
+    import tensorflow_datasets as tfds
+
+    import keras_mixsize as kms
+
+    monkeypatch.syspath_prepend(ROOT / "experiments")
+    from one_run import RunConfig, run
+
+    recipe = kms.recipes.find(name)
+    options = recipe.network_options if network == recipe.network else {}
+    recipe = dataclasses.replace(recipe, network=network, network_options=options).lasting(1)
+    options = {"regime": kms.Regime.parse(regime), "sizes": (32,), "calibration_batches": 1, "tensorboard": False}
+    with tfds.testing.mock_data(num_examples=20):
+        report = run(RunConfig(recipe=recipe, output=str(tmp_path), **options))
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["steps"] == options["regime"].steps_per_epoch(20) and results["config"]["dataset"] == recipe.dataset
+    assert report.about["images"] == 20 and report.rows[0].loss > 0
+    assert report.about["window"] == ("CenterCrop(share=0.875)" if "imagenet" in name else "WholeImage()")
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
