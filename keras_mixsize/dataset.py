@@ -107,16 +107,29 @@ class MixSizeDataset(tf.data.Dataset):
         return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
 
     @classmethod
-    def from_folder(cls, path, *, regime: Regime, channels: int = 3, **options) -> MixSizeDataset:
+    def from_folder(cls, path, *, regime: Regime, channels: int = 3, damage="raise", **options) -> MixSizeDataset:
         """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`."""
-        return cls.from_source(sources.folder(path, channels=channels), regime=regime, **options)
+        return cls.from_source(sources.folder(path, channels=channels, damage=damage), regime=regime, **options)
+
+    @classmethod
+    def from_records(cls, path, *, regime: Regime, channels: int = 3, damage="raise", **options) -> MixSizeDataset:
+        """Return the training batches of TFRecord shards, read by index; see `sources.records`."""
+        return cls.from_source(sources.records(path, channels=channels, damage=damage), regime=regime, **options)
 
     @classmethod
     def from_tfds(
-        cls, name: str, *, regime: Regime, split: str = "train", data_dir: str | None = None, **options
+        cls,
+        name: str,
+        *,
+        regime: Regime,
+        split: str = "train",
+        data_dir: str | None = None,
+        damage="raise",
+        **options,
     ) -> MixSizeDataset:
         """Return the training batches of a tensorflow-datasets data set; see `sources.tfds_source`."""
-        return cls.from_source(sources.tfds_source(name, split, data_dir=data_dir), regime=regime, **options)
+        source = sources.tfds_source(name, split, data_dir=data_dir, damage=damage)
+        return cls.from_source(source, regime=regime, **options)
 
     @classmethod
     def from_embedded(cls, split: str = "train", *, regime: Regime, **options) -> MixSizeDataset:
@@ -203,10 +216,13 @@ def _batches(source, plan: Plan, transform: Transform, start: int, parallel_call
     @tf.autograph.experimental.do_not_convert
     def load(bucket, sample):
         low, high = plan.slice_of(batches[bucket])
-        indices, passes = draw_samples(plan, tf.range(sample + low, sample + high))
+        stream = tf.range(sample + low, sample + high)
+        indices, passes = draw_samples(plan, stream)
         copies = duplicates[bucket]
         seeds = draw_seeds(plan, indices, passes, copies)
-        images = source.render(indices, seeds, sizes[bucket], transform)
+        images, indices = source.load(
+            indices, seeds, sizes[bucket], transform, lambda later: draw_samples(plan, stream + later)[0]
+        )
         images = tf.ensure_shape(images, [None, None, None, source.channels])
         tiling = [copies] + [1] * (labels.shape.rank - 1)
         return transform.finish(images, tf.tile(tf.gather(labels, indices), tiling), seeds)
@@ -218,6 +234,9 @@ def _batches(source, plan: Plan, transform: Transform, start: int, parallel_call
     options = tf.data.Options()
     # The rows of a step belong to the plan: tf.distribute may split a batch, but never hand out steps.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    if transform.image_map is None and transform.batch_map is None:
+        # Reading and attempting images counts as stateful in TensorFlow, but nothing in this graph keeps state.
+        options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     endless = loaded.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return endless.with_options(options).prefetch(tf.data.AUTOTUNE)
 

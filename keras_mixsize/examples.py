@@ -1,7 +1,7 @@
-"""Examples addressed by index: arrays in memory, encoded images in memory, in files or in TFRecord shards.
+"""Source: examples addressed by index, and its simplest kind, arrays in memory.
 
-A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `sources` makes
-these objects from folders and data sets; `dataset` turns a source and a plan into batches.
+A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `encoded` has the
+other kinds, `sources` makes them from folders and data sets, `dataset` turns a source and a plan into batches.
 
     source = ArraySource(images, labels)
     source.num_examples, source.num_classes, source.channels
@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import images as images_lib
-from keras_mixsize.records import RecordIndex, read_image
 
 
 class Source(abc.ABC):
@@ -60,6 +60,23 @@ class Source(abc.ABC):
             `[D*B, size, size, channels]` float32 in [0, 1].
         """
 
+    def load(
+        self,
+        indices: tf.Tensor,
+        seeds: tf.Tensor,
+        size: tf.Tensor,
+        transform: images_lib.Transform,
+        redraw: Callable[[tf.Tensor], tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return `render`'s images and the indices they are of: others than asked for, where an example cannot be used.
+
+        Args:
+            indices, seeds, size, transform: as for `render`.
+            redraw: function from n, int64 scalar, to the examples n places later in the plan's order, int64 `[B]`.
+        """
+        del redraw
+        return self.render(indices, seeds, size, transform), indices
+
 
 class ArraySource(Source):
     """Images of one size in memory.
@@ -84,7 +101,7 @@ class ArraySource(Source):
         if images.dtype == np.float32 and images.size and not (images.min() >= 0 and images.max() <= 1):
             raise ValueError(f"float images must lie in [0, 1], got {images.min():g}..{images.max():g}; divide by 255?")
         self.images = images
-        self._pixels = _on_host(images)
+        self._pixels = on_host(images)
         self.labels = check_labels(labels, len(images), class_names)
         self.class_names = class_names
         self.channels = images.shape[-1]
@@ -98,121 +115,7 @@ class ArraySource(Source):
         return images_lib.render(images, windows, size, **options)
 
 
-class EncodedSource(Source):
-    """JPEG and PNG images of any size; each is read and decoded once for all copies in a step.
-
-    Its kinds differ in where the bytes come from: `BytesSource`, `FileSource`, `RecordSource`.
-    """
-
-    def __init__(self, labels, count: int, class_names=None, *, channels: int = 3):
-        if channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3, got {channels!r}")
-        self.labels = check_labels(np.asarray(labels), count, class_names)
-        self.class_names = class_names
-        self.channels = channels
-
-    @abc.abstractmethod
-    def read(self, index: tf.Tensor) -> tf.Tensor:
-        """Return the encoded image of an example: string scalar from an int64 scalar."""
-
-    @abc.abstractmethod
-    def describe(self, index: int) -> str:
-        """Return where an example lies, for messages."""
-
-    def render(self, indices, seeds, size, transform):
-        """See `Source.render`."""
-        batch = tf.shape(indices)[0]
-        by_image = tf.transpose(tf.reshape(seeds, [-1, batch]))  # [B, D]
-        options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
-
-        def render_one(pair):
-            index, copies = pair
-            image = images_lib.decode(self.read(index), self.channels)
-            sides = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-            height, width = (tf.fill(tf.shape(copies), side) for side in sides)
-            windows = transform.augmentation.windows(height, width, copies)
-            return images_lib.render_windows(image, windows, size, **options)
-
-        spec = tf.TensorSpec([None, None, None, self.channels], tf.float32)
-        images = tf.map_fn(render_one, (indices, by_image), fn_output_signature=spec)
-        return tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), [-1, size, size, self.channels])
-
-
-class BytesSource(EncodedSource):
-    """Encoded images in memory.
-
-    Args:
-        items: the encoded images, bytes.
-        labels: integers `[N]` at or above 0, or floats `[N, classes]`.
-        class_names: a name per class.
-        channels: 1 or 3; every image is converted.
-    """
-
-    def __init__(self, items, labels, class_names=None, *, channels: int = 3):
-        super().__init__(labels, len(items), class_names, channels=channels)
-        self._items = _on_host(items)
-
-    def read(self, index):
-        """See `EncodedSource.read`."""
-        return tf.gather(self._items, index)
-
-    def describe(self, index):
-        """See `EncodedSource.describe`."""
-        return f"image {index} in memory"
-
-
-class FileSource(EncodedSource):
-    """Image files, read when they are needed.
-
-    Args:
-        files: paths.
-        labels, class_names, channels: as for `BytesSource`.
-    """
-
-    def __init__(self, files, labels, class_names=None, *, channels: int = 3):
-        super().__init__(labels, len(files), class_names, channels=channels)
-        self.files = [str(file) for file in files]
-        self._files = _on_host(self.files)
-
-    def read(self, index):
-        """See `EncodedSource.read`."""
-        return tf.io.read_file(tf.gather(self._files, index))
-
-    def describe(self, index):
-        """See `EncodedSource.describe`."""
-        return self.files[index]
-
-
-class RecordSource(EncodedSource):
-    """Records of TFRecord shards, read by index when they are needed.
-
-    Args:
-        index: where each record lies, and its label.
-        class_names, channels: as for `BytesSource`.
-
-    Raises:
-        ValueError: labels out of range, or none (tfds marks test splits without labels with -1).
-    """
-
-    def __init__(self, index: RecordIndex, class_names=None, *, channels: int = 3):
-        if index.labels.ndim == 1 and (index.labels == -1).all():
-            raise ValueError(f"the records of {index.files[0]} must have labels, got none; use a split that has them")
-        super().__init__(index.labels, index.num_examples, class_names, channels=channels)
-        self.index = index
-        self._files = _on_host(list(index.files))
-        self._places = [_on_host(column) for column in (index.shards, index.offsets, index.lengths)]
-
-    def read(self, index):
-        """See `EncodedSource.read`."""
-        shard, offset, length = (tf.gather(column, index) for column in self._places)
-        return read_image(tf.gather(self._files, shard), offset, length, self.index.image_key)
-
-    def describe(self, index):
-        """See `EncodedSource.describe`."""
-        return self.index.describe(index)
-
-
-def _on_host(values) -> tf.Tensor:
+def on_host(values) -> tf.Tensor:
     """Return values as a tensor that graphs refer to; a constant inside them would be copied, and limited to 2 GiB."""
     with tf.device("CPU:0"):
         return tf.constant(values)

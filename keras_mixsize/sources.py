@@ -9,7 +9,6 @@ batches. The classes of `examples` can be named through this module too.
 
 from __future__ import annotations
 
-import concurrent.futures
 import glob
 import gzip
 import pathlib
@@ -17,22 +16,18 @@ from importlib import resources
 
 import numpy as np
 
-from keras_mixsize.examples import (
-    ArraySource,
-    BytesSource,
-    EncodedSource,
-    FileSource,
-    RecordSource,
-    Source,
-    check_label_range,
-    check_labels,
-)
+from keras_mixsize.damage import Damaged, DamagePolicy, check_sides
+from keras_mixsize.encoded import BytesSource, EncodedSource, FileSource, RecordSource
+from keras_mixsize.examples import ArraySource, Source, check_label_range, check_labels
+from keras_mixsize.manifest import read_manifest
 from keras_mixsize.records import check_series, index_shards
 from keras_mixsize.tfds_sources import tfds_source
 
 __all__ = [
     "ArraySource",
     "BytesSource",
+    "DamagePolicy",
+    "Damaged",
     "EncodedSource",
     "FileSource",
     "RecordSource",
@@ -46,58 +41,35 @@ __all__ = [
     "tfds_source",
 ]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
-
-# Folders
-
-
-def folder(path: str | pathlib.Path, *, channels: int = 3, class_names: tuple[str, ...] | None = None) -> FileSource:
+def folder(
+    path: str | pathlib.Path,
+    *,
+    channels: int = 3,
+    class_names: tuple[str, ...] | None = None,
+    damage: str | DamagePolicy = "raise",
+    manifest: str | pathlib.Path | None = None,
+) -> FileSource:
     """Return the images of a folder that has one sub-folder per class; classes are numbered in sorted order.
+
+    What the images' headers say is read once, in parallel, and kept in a manifest.
 
     Args:
         path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
         channels: 1 or 3; every image is converted.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
+        damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here already.
+        manifest: where the manifest is kept; unless given, a hidden file in the folder.
 
     Raises:
         FileNotFoundError, NotADirectoryError: no such folder.
-        ValueError: no class folder, one that is not among `class_names`, a class without images, or a file that is no JPEG or PNG (named, with its index).
+        ValueError: no class folder, one that is not among `class_names`, one without images, or a damaged image (named, with
+            its index).
     """
-    root = pathlib.Path(path)
-    if not root.exists():
-        raise FileNotFoundError(f"folder {root} does not exist")
-    if not root.is_dir():
-        raise NotADirectoryError(f"folder {root} is no directory")
-    classes = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise ValueError(f"folder {root} has no sub-folders; make one per class, with its images in it")
-    names = tuple(class_names) if class_names is not None else tuple(entry.name for entry in classes)
-    files, labels = [], []
-    for directory in classes:
-        if directory.name not in names:
-            raise ValueError(f"class folder {directory} is none of the classes {names}; remove it or name it")
-        found = sorted(file for file in directory.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        if not found:
-            raise ValueError(f"class folder {directory} has no {', '.join(IMAGE_SUFFIXES)} files")
-        files += found
-        labels += [names.index(directory.name)] * len(found)
-    _check_signatures(files)
-    return FileSource(files, np.array(labels), names, channels=channels)
-
-
-def _check_signatures(files: list[pathlib.Path]) -> None:
-    """Raise a ValueError that names the first file that does not begin as a JPEG or PNG does."""
-
-    def begins_well(file: pathlib.Path) -> bool:
-        with file.open("rb") as stream:
-            return stream.read(8).startswith(_SIGNATURES)
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        for index, good in enumerate(pool.map(begins_well, files)):
-            if not good:
-                raise ValueError(f"file {files[index]} (index {index}) is neither a JPEG nor a PNG image; remove it")
+    found = read_manifest(path, class_names=class_names, cache=manifest)
+    source = FileSource(found.files, found.labels, found.class_names, channels=channels, damage=damage)
+    check_sides(found.sides, source.damage, found.files.__getitem__)
+    return source
 
 
 # TFRecord shards
@@ -110,6 +82,7 @@ def records(
     class_names: tuple[str, ...] | None = None,
     image_key: str = "image",
     label_key: str = "label",
+    damage: str | DamagePolicy = "raise",
     index: str | pathlib.Path | None = None,
 ) -> RecordSource:
     """Return the images of TFRecord shards, which are read by index.
@@ -120,18 +93,21 @@ def records(
         channels: 1 or 3; every image is converted.
         class_names: a name per class.
         image_key, label_key: names of the two features.
+        damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here already.
         index: where the offset index is kept; unless given, beside the shards.
 
     Raises:
         FileNotFoundError: no shard, or some of a series are missing.
-        ValueError: a shard is damaged, or its records are not such Examples; see `records.index_shards`.
+        ValueError: a shard is damaged, its records are not such Examples (see `records.index_shards`), or an image is damaged.
     """
     files = sorted(glob.glob(str(path)) if isinstance(path, (str, pathlib.Path)) else map(str, path))
     if not files:
         raise FileNotFoundError(f"path {path} matches no file; give a pattern such as 'data/train.tfrecord-*'")
     check_series(files)
     found = index_shards(files, image_key=image_key, label_key=label_key, cache=index)
-    return RecordSource(found, class_names, channels=channels)
+    source = RecordSource(found, class_names, channels=channels, damage=damage)
+    check_sides(np.stack([found.heights, found.widths], axis=1), source.damage, found.describe)
+    return source
 
 
 # Data sets by name

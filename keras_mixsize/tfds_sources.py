@@ -15,7 +15,8 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.examples import ArraySource, BytesSource, RecordSource, Source
+from keras_mixsize.encoded import BytesSource, RecordSource
+from keras_mixsize.examples import ArraySource, Source
 from keras_mixsize.records import RecordIndex, index_shards
 
 MEMORY_LIMIT = 16 * 2**30  # bytes of images that are held in memory
@@ -23,7 +24,7 @@ _PROBE = 64  # examples whose mean size stands for all
 
 
 def tfds_source(
-    name: str, split: str = "train", *, data_dir: str | None = None, memory_limit: int = MEMORY_LIMIT
+    name: str, split: str = "train", *, data_dir: str | None = None, memory_limit: int = MEMORY_LIMIT, damage="raise"
 ) -> Source:
     """Return a data set of tensorflow-datasets that has an `image` and a `label`.
 
@@ -37,6 +38,7 @@ def tfds_source(
         split: such as `"train"` or `"test[:500]"`.
         data_dir: where tfds keeps its data.
         memory_limit: bytes that may be held in memory, compared with the mean size of the first examples times their number.
+        damage: `"raise"`, `"skip"` or a `DamagePolicy`, for images of many sizes.
 
     Raises:
         FileNotFoundError: files that must be downloaded by hand are missing; says which, and where they go.
@@ -49,8 +51,8 @@ def tfds_source(
     _check_split(builder, name, split)
     try:
         if _estimate(tfds, builder, split) > memory_limit:
-            return _from_shards(builder, name, split)
-        return _from_memory(tfds, builder, name, split)
+            return _from_shards(builder, name, split, damage)
+        return _from_memory(tfds, builder, name, split, damage)
     except NotImplementedError as error:
         raise ValueError(f"data set {name!r} must be prepared as TFRecord (tfds's default), got: {error}") from None
     except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
@@ -59,7 +61,7 @@ def tfds_source(
         ) from None
 
 
-def _from_memory(tfds, builder, name: str, split: str) -> ArraySource | BytesSource:
+def _from_memory(tfds, builder, name: str, split: str, damage) -> ArraySource | BytesSource:
     names, channels = _class_names(builder), builder.info.features["image"].shape[-1] or 3
     if _has_one_size(builder):
         parts = list(tfds.as_numpy(builder.as_dataset(split=split, batch_size=1024)))
@@ -67,13 +69,15 @@ def _from_memory(tfds, builder, name: str, split: str) -> ArraySource | BytesSou
         return ArraySource(images, _checked(labels, name, split), names)
     pairs = [(example["image"], example["label"]) for example in tfds.as_numpy(_encoded(tfds, builder, split))]
     items, labels = zip(*pairs)
-    return BytesSource(items, _checked(np.array(labels), name, split), names, channels=channels)
+    return BytesSource(items, _checked(np.array(labels), name, split), names, channels=channels, damage=damage)
 
 
-def _from_shards(builder, name: str, split: str) -> RecordSource:
+def _from_shards(builder, name: str, split: str, damage) -> RecordSource:
     index = _split_index(builder, name, split)
     _checked(index.labels, name, split)
-    return RecordSource(index, _class_names(builder), channels=builder.info.features["image"].shape[-1] or 3)
+    return RecordSource(
+        index, _class_names(builder), channels=builder.info.features["image"].shape[-1] or 3, damage=damage
+    )
 
 
 def _class_names(builder) -> tuple[str, ...] | None:

@@ -100,5 +100,5 @@ def test_an_empty_class_folder_is_named(picture_folder):
 
 def test_a_file_that_is_no_image_is_named_with_its_index(picture_folder):
     (picture_folder / "ant" / "3.png").write_text("no image")
-    with pytest.raises(ValueError, match=r"ant/3.png \(index 3\) is neither a JPEG nor a PNG"):
+    with pytest.raises(ValueError, match=r"ant/3.png \(index 3\) cannot be used: it does not begin"):
         sources.folder(picture_folder)
