@@ -8,7 +8,7 @@ Source: Hoffer et al., "Mix & Match: training convnets with mixed image sizes fo
 resiliency", arXiv 1908.08986.
 """
 
-from keras_mixsize import images, models, presets, recipes, sources
+from keras_mixsize import callbacks, images, models, presets, recipes, sources
 from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
 from keras_mixsize.capacity import max_batch
@@ -36,6 +36,7 @@ __all__ = [
     "WholeImage",
     "calibrate",
     "calibrated",
+    "callbacks",
     "evaluate_sizes",
     "images",
     "max_batch",

@@ -1,14 +1,15 @@
-"""What one training step does across replicas: sum gradients once, and skip an update on all of them or on none.
+"""What one training step does across replicas: sum gradients once, and take an update on all of them or on none.
 
 Called inside the step, in a replica's context or without any strategy; used by `training`.
 
     gradients = sum_over_replicas(gradients)
-    run_if(finite, update, gradients)
+    run_either(finite, update, restore, gradients)
 """
 
 from __future__ import annotations
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -25,20 +26,68 @@ def expect_aggregated_gradients(optimizer) -> None:
     inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
 
 
-def run_if(condition: tf.Tensor, function, *args) -> None:
-    """Call `function(*args)`, which updates variables, if the condition holds, in any kind of replica context.
+def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
+    """Call `function(*args)` if the condition holds, else `otherwise(*args)`, in any kind of replica context.
 
-    A replica must not wait for the others inside a branch, so the branch is taken where all replicas meet.
+    Both update variables. A replica must not wait for the others inside a branch, so the branch is taken where all
+    replicas meet.
     """
 
     def branch(taken, call):
-        tf.cond(taken, lambda: (call(), True)[1], lambda: False)
+        tf.cond(taken, lambda: (call(function), True)[1], lambda: (call(otherwise), False)[1])
 
     def meet(strategy, condition, *args):
         first = strategy.experimental_local_results(condition)[0]
-        branch(first, lambda: strategy.extended.call_for_each_replica(function, args=args))
+        branch(first, lambda chosen: strategy.extended.call_for_each_replica(chosen, args=args))
 
     if tf.distribute.has_strategy():
         tf.distribute.get_replica_context().merge_call(meet, args=(condition, *args))
     else:
-        branch(condition, lambda: function(*args))
+        branch(condition, lambda chosen: chosen(*args))
+
+
+def read_copies(strategy: tf.distribute.Strategy, variables) -> list[list]:
+    """Return every replica's copy of each variable, as arrays.
+
+    Keras mirrors variables but lets each replica update its own batch-norm statistics and metrics, so copies may differ.
+    """
+    locally = strategy.experimental_local_results
+    return [[copy.numpy() for copy in locally(variable.value)] for variable in variables]
+
+
+def assign_copies(strategy: tf.distribute.Strategy, variables, values) -> None:
+    """Give every replica its copy of each variable back, on any number of replicas.
+
+    Args:
+        strategy: of the model.
+        variables: Keras variables.
+        values: for each, an array `[K, ...]` of K copies. If there are other than K replicas and K is not 1, or the
+            variable is summed when it is read, as metrics are, replicas get what leaves its value in all as it was.
+    """
+    for variable, copies in zip(variables, values, strict=True):
+        locals_ = strategy.experimental_local_results(variable.value)
+        for local, copy in zip(locals_, spread(copies, len(locals_), summed=is_summed(variable))):
+            local.assign(copy)
+
+
+def is_summed(variable) -> bool:
+    """Return whether the variable's value is the sum of the replicas' copies."""
+    on_read = variable.value.synchronization == tf.VariableSynchronization.ON_READ
+    return on_read and variable.value.aggregation == tf.VariableAggregation.SUM
+
+
+def spread(copies: np.ndarray, replicas: int, *, summed: bool) -> list[np.ndarray]:
+    """Return copies `[K, ...]` for another number of replicas: sums and means over replicas stay as they are."""
+    if len(copies) == replicas:
+        return list(copies)
+    if summed:
+        total = copies.sum(axis=0, dtype=copies.dtype)
+        return [total, *[np.zeros_like(total)] * (replicas - 1)]
+    whole = len(copies) == 1 or not np.issubdtype(copies.dtype, np.inexact)
+    return [copies[0] if whole else copies.mean(axis=0, dtype=copies.dtype)] * replicas
+
+
+def pack_copies(copies, *, summed: bool) -> np.ndarray:
+    """Return a variable's copies as one array `[K, ...]`, where K is 1 if they are equal and are not to be summed."""
+    equal = not summed and all(copy.tobytes() == copies[0].tobytes() for copy in copies[1:])
+    return np.stack(copies[:1] if equal else copies)

@@ -10,18 +10,22 @@ Neighbours: `dataset` (what it trains on), `tracing`, `replicas`, `smoothing`, `
 
 from __future__ import annotations
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
 from keras_mixsize import cost
-from keras_mixsize.bucket import check_choice
+from keras_mixsize.bucket import check_choice, check_count
+from keras_mixsize.callbacks import Place, Resume
+from keras_mixsize.checks import check_callbacks, check_data, check_end, check_network, check_resumes
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.decay import L2_FILTERS, decayed_weights
 from keras_mixsize.regime import Regime
-from keras_mixsize.replicas import expect_aggregated_gradients, run_if, sum_over_replicas
+from keras_mixsize.replicas import expect_aggregated_gradients, run_either, sum_over_replicas
 from keras_mixsize.size_metrics import SizeLogs, SizeMetrics
+from keras_mixsize.skipped_steps import SkippedLogs, SkippedSteps, mark_of
 from keras_mixsize.smoothing import SmoothingState, smooth
-from keras_mixsize.sources import check_label_range
 from keras_mixsize.tracing import StepPerShape
 from keras_mixsize.warm_up import WarmUp, warm_up
 
@@ -41,6 +45,8 @@ class MixSizeModel(keras.Model):
             decoupled: another thing.
         l2_filter: which weights decay: `"kernels"`, those of two or more dimensions, so neither biases nor batch norm;
             `"no_depthwise"`, kernels but those of depthwise convolutions; or `"all"`.
+        max_skipped: steps in a row whose gradients may be non-finite before `fit` stops, or None for any number. Such a
+            step changes neither weights nor statistics nor metrics; the logs count them as `skipped_steps`.
         stride: sizes must be multiples of it; found from the network unless given.
 
     Raises:
@@ -54,27 +60,32 @@ class MixSizeModel(keras.Model):
         smoothing: float | None = 0.9,
         l2: float = 0.0,
         l2_filter: str = "kernels",
+        max_skipped: int | None = 20,
         stride: int | None = None,
         **kwargs,
     ):
-        _check_network(network)
+        check_network(network)
         if smoothing is not None and not 0 <= smoothing < 1:
             raise ValueError(f"smoothing must be a momentum in [0, 1) or None, got {smoothing!r}")
         if stride is not None and stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride!r}")
         if l2 < 0:
             raise ValueError(f"l2 must not be negative, got {l2!r}")
+        if max_skipped is not None:
+            check_count("max_skipped", max_skipped)
         check_choice("l2_filter", l2_filter, L2_FILTERS)
         super().__init__(**{"name": f"mixsize_{network.name}"} | kwargs)
         self.network = network
         self.smoothing = smoothing
         self.l2 = l2
         self.l2_filter = l2_filter
+        self.max_skipped = max_skipped
         self.stride = stride if stride is not None else cost.model_stride(network)
         state = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
         self._norm = self.add_weight(name="smoothing_norm", dtype="float32", **state)
         self._norm_steps = self.add_weight(name="smoothing_steps", dtype="int64", **state)
         self._position = self.add_weight(name="position", dtype="int64", **state)
+        self._skipped = SkippedSteps()
         self._size_metrics = SizeMetrics((), ())
         self._traced_step = None
         self.built = True
@@ -86,7 +97,8 @@ class MixSizeModel(keras.Model):
 
     def get_config(self):
         """Return what `from_config` needs, the wrapped network included."""
-        own = {"smoothing": self.smoothing, "l2": self.l2, "l2_filter": self.l2_filter, "stride": self.stride}
+        options = ("smoothing", "l2", "l2_filter", "max_skipped", "stride")
+        own = {name: getattr(self, name) for name in options}
         return super().get_config() | own | {"network": keras.saving.serialize_keras_object(self.network)}
 
     @classmethod
@@ -151,54 +163,41 @@ class MixSizeModel(keras.Model):
         """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.
 
         With a MixSizeDataset `steps_per_epoch` is the plan's unless given. The first step is that of `initial_epoch` if
-        it is given, else the dataset's own if it starts later than at 0, else `position`.
+        it is given, else the dataset's own if it starts later than at 0, else `position`; a checkpoint of
+        `callbacks.Resume` goes before all of them.
 
         Raises:
             ValueError: data and model do not fit together, see `check`; or another endless dataset without
                 `steps_per_epoch`.
         """
         if isinstance(x, tf.data.Dataset) and not isinstance(x, MixSizeDataset):
-            _check_end(x, kwargs.get("steps_per_epoch"))
-        if isinstance(x, MixSizeDataset):
-            callbacks = keras.tree.flatten(callbacks or [])
-            _check_callbacks(callbacks)
-            self.check(x)
-            steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
-            kwargs["steps_per_epoch"] = steps
-            start = initial_epoch * steps or x.start or self.position
-            self._position.assign(start)
-            self.build_steps(x.plan.regime.sizes, x.element_spec)
-            x = x.starting_at(start)
-            kwargs.setdefault("shuffle", False)  # the plan has shuffled already
-            callbacks = [SizeLogs(self._size_metrics), *callbacks]
-        return super().fit(x, *args, callbacks=callbacks, initial_epoch=initial_epoch, **kwargs)
+            check_end(x, kwargs.get("steps_per_epoch"))
+        resumes = [callback for callback in keras.tree.flatten(callbacks or []) if isinstance(callback, Resume)]
+        if not isinstance(x, MixSizeDataset):
+            check_resumes(resumes, most=0)
+            return super().fit(x, *args, callbacks=callbacks, initial_epoch=initial_epoch, **kwargs)
+        check_resumes(resumes, most=1)
+        others = [callback for callback in keras.tree.flatten(callbacks or []) if callback not in resumes]
+        check_callbacks(others)
+        self.check(x)
+        steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
+        kwargs["steps_per_epoch"] = steps
+        self.build_steps(x.plan.regime.sizes, x.element_spec)
+        place = Place(initial_epoch * steps or x.start or self.position, initial_epoch)
+        self._position.assign(place.position)
+        resume = resumes[0] if resumes else None
+        if resume is not None:
+            place = resume.restore(self, x.plan, steps, place, others)
+        skipped = SkippedLogs(self._skipped, self.max_skipped, lambda: resume and resume.last_checkpoint)
+        callbacks = [SizeLogs(self._size_metrics), skipped, *others, *resumes]
+        kwargs.setdefault("shuffle", False)  # the plan has shuffled already
+        with resume.running() if resume is not None else contextlib.nullcontext():
+            x = x.starting_at(place.position)
+            return super().fit(x, *args, callbacks=callbacks, initial_epoch=place.epoch, **kwargs)
 
     def check(self, data: MixSizeDataset) -> None:
-        """Raise a ValueError if this model cannot be trained on the data.
-
-        Compared are channels, sizes and the model's stride, labels and the number of outputs, and the buckets' images
-        and the number of replicas.
-        """
-        channels = self.input_shape[-1]
-        if channels != data.source.channels:
-            raise ValueError(f"images must have the model's {channels} channels, got {data.source.channels}")
-        for size in data.plan.regime.sizes:
-            if size % self.stride:
-                below = size - size % self.stride
-                raise ValueError(
-                    f"sizes must be multiples of {self.stride}, the stride of this model, got {size}; use "
-                    f"{below or self.stride} or {below + self.stride}, or from_model(..., stride=1) to allow any"
-                )
-        data.plan.regime.check_replicas(self.distribute_strategy.num_replicas_in_sync)
-        first = self.output_shape[0] if isinstance(self.output_shape, list) else self.output_shape
-        outputs = first[-1] if isinstance(first, tuple) else None
-        if not isinstance(outputs, int):
-            return
-        names = data.source.class_names
-        if names is not None and max(outputs, 2) != len(names):
-            raise ValueError(f"classes must be the model's {outputs} outputs, got {len(names)} named in the data")
-        if data.source.labels.ndim == 1:
-            check_label_range(data.source.labels, max(outputs, 2))
+        """Raise a ValueError if this model cannot be trained on the data; see `checks.check_data`."""
+        check_data(self, data)
 
     def build_steps(self, sizes, spec) -> None:
         """Create every variable that a step needs, so that no bucket is traced twice, and the metrics of each size.
@@ -218,7 +217,13 @@ class MixSizeModel(keras.Model):
     @property
     def state_variables(self) -> list:
         """Every variable that a training step changes: weights, optimizer, metrics, random state, place in the plan."""
-        return [*self.variables, *self.optimizer.variables, *self.metrics_variables, *self._size_metrics.variables]
+        return [
+            *self.variables,
+            *self.optimizer.variables,
+            *self.metrics_variables,
+            *self._size_metrics.variables,
+            *self._skipped.variables,
+        ]
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         # Keras would read a batch of the running iterator and average it over replicas, which needs equal shapes; with
@@ -263,20 +268,20 @@ class MixSizeModel(keras.Model):
         return self._traced_step.trace_count if self._traced_step is not None else 0
 
     def train_step(self, data):
-        """Train on one batch: forward, backward, smooth, decay, update."""
+        """Train on one batch: forward, backward, smooth, decay, update; a step that is not finite changes nothing."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
         weights = self.trainable_weights
+        statistics = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
         with tf.GradientTape() as tape:
             predictions = self(images, training=True)
             loss = self.compute_loss(images, labels, predictions, sample_weight, training=True)
             scaled_loss = self.optimizer.scale_loss(loss)
-        self._apply(tape.gradient(scaled_loss, weights), weights)
-        self._position.assign_add(1)
+        gradients = tape.gradient(scaled_loss, weights)
         # Keras divides the loss by the number of replicas, so that gradients add up; the log wants it whole
         loss = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
-        self._size_metrics.update(images.shape[1], loss, labels, predictions, sample_weight)
-        return self.compute_metrics(images, labels, predictions, sample_weight)
+        self._update(gradients, weights, statistics, (images, labels, predictions, sample_weight, loss))
+        self._position.assign_add(1)
+        return self.get_metrics_result()
 
     def test_step(self, data):
         """Evaluate one batch, as in Keras."""
@@ -289,31 +294,50 @@ class MixSizeModel(keras.Model):
             labels = [labels] * len(self.output_shape)
         return (images, labels) if sample_weight is None else (images, labels, sample_weight)
 
-    def _apply(self, gradients, weights) -> None:
-        """Aggregate, smooth and decay the gradients, then update the weights, unless the norm is not finite."""
+    def _update(self, gradients, weights, statistics, outcome) -> None:
+        """Aggregate, smooth and decay the gradients, then update weights and metrics, or undo the step if not finite.
+
+        Args:
+            gradients: of the scaled loss, one for each of `weights`, or None.
+            weights: the trainable ones.
+            statistics: what the network's other weights were before the step.
+            outcome: what `_update_metrics` takes.
+        """
+        now = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
+        gradients = [*gradients, mark_of(now)]  # one replica's bad statistics reach all with the gradients
         if self.distribute_strategy.num_replicas_in_sync > 1:
             gradients = sum_over_replicas(gradients)
         scale = self.optimizer.scale_loss(tf.ones([]))
         gradients = [None if g is None else g / tf.cast(scale, g.dtype) for g in gradients]
         smoothed = smooth(gradients, self.smoothing_state, momentum=self.smoothing or 0.0)
-        if self.smoothing is not None:
-            gradients = smoothed.gradients
+        gradients = (gradients if self.smoothing is None else smoothed.gradients)[:-1]
         if self.l2:
             gradients = self._decay(gradients, weights)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            # It skips such steps itself, and lowers its scale when it meets one
+        scales_itself = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        if scales_itself:  # it skips such steps itself, and lowers its scale when it meets one
             scale = tf.where(smoothed.finite, scale, float("nan"))
         gradients = [None if g is None else g * tf.cast(scale, g.dtype) for g in gradients]
 
-        def update(gradients, state):
-            self.optimizer.apply(gradients, weights)
+        def take(gradients, statistics, state, outcome):
+            if not scales_itself:
+                self.optimizer.apply(gradients, weights)
             self._norm.assign(state.norm)
             self._norm_steps.assign(state.steps)
+            self._update_metrics(*outcome)
 
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            update(gradients, smoothed.state)
-        else:
-            run_if(smoothed.finite, update, gradients, smoothed.state)
+        def undo(gradients, statistics, state, outcome):
+            for weight, before in zip(self.network.non_trainable_weights, statistics):
+                weight.assign(before)
+
+        if scales_itself:
+            self.optimizer.apply(gradients, weights)
+        self._skipped.count(smoothed.finite)
+        run_either(smoothed.finite, take, undo, gradients, statistics, smoothed.state, outcome)
+
+    def _update_metrics(self, images, labels, predictions, sample_weight, loss) -> None:
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
+        self._size_metrics.update(images.shape[1], loss, labels, predictions, sample_weight)
+        self.compute_metrics(images, labels, predictions, sample_weight)
 
     def _decay(self, gradients, weights):
         decayed = decayed_weights(self.network, self.l2_filter)
@@ -327,32 +351,3 @@ class MixSizeModel(keras.Model):
     def warm_up(self, regime: Regime, **options) -> list[WarmUp]:
         """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""
         return warm_up(self, regime, **options)
-
-
-def _check_network(network: keras.Model) -> None:
-    if not isinstance(network, keras.Model) or not network.built or isinstance(network.input_shape, (list, dict)):
-        raise ValueError(
-            f"network must be a built functional or sequential Keras model with one image input, got {network!r}"
-        )
-    shape = network.input_shape
-    if len(shape) != 4 or shape[1:3] != (None, None) or shape[3] is None:
-        raise ValueError(
-            f"network must accept images of any size, got the input shape {shape}; "
-            f"build it with keras.Input((None, None, {shape[-1]})) and global pooling instead of Flatten"
-        )
-
-
-def _check_callbacks(callbacks: list) -> None:
-    if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
-        raise ValueError(
-            "callbacks must not hold BackupAndRestore: it restores the weights after fit has chosen its place in the "
-            "plan, so the data would start over; save the model and load it, which keeps the place"
-        )
-
-
-def _check_end(dataset: tf.data.Dataset, steps_per_epoch: int | None) -> None:
-    if steps_per_epoch is None and dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "steps_per_epoch must be given for an endless dataset; one derived from a MixSizeDataset, as by map, no "
-            "longer knows its plan: use batch_map= instead, or steps_per_epoch=train.steps_per_epoch"
-        )

@@ -1,7 +1,9 @@
 """Trains under MirroredStrategy on two logical CPUs and prints what it measured as JSON; run by test_replicas.py."""
 
+import contextlib
 import json
 import os
+import tempfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -14,9 +16,11 @@ tf.config.set_logical_device_configuration(
 )
 
 import keras_mixsize as kms  # noqa: E402
+from keras_mixsize import replicas  # noqa: E402
 
 REGIME = kms.Regime.parse("16x16x2:0.5,24x12x1:0.25,32x8x1:0.25")
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+SINGLE = tf.distribute.get_strategy()
 STRATEGY = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
@@ -92,13 +96,59 @@ def plain_fit():
     model.fit(data(), verbose=0, shuffle=False)
 
 
+def copies(model):
+    """Return every replica's copy of every weight and metric that a skipped step must leave alone."""
+    kept = [
+        variable for variable in model.state_variables if not variable.path.endswith(("position", "scale", "counter"))
+    ]
+    kept = kept[: -len(model._skipped.variables)]
+    return [copy for copies in replicas.read_copies(STRATEGY, kept) for copy in copies]
+
+
 def nan_changed(model):
-    """Return how far a step on images that are not a number moves the weights."""
-    before = weights(model)
-    images, labels = np.full((32, 16, 16, 1), np.nan, "float32"), np.zeros(32, np.int64)
-    broken = tf.data.Dataset.from_tensors((images, labels))
-    model.fit(broken, epochs=1, verbose=0, shuffle=False)
-    return difference(before, weights(model))
+    """Return how far a step changes the model on images of which the second replica's are not numbers."""
+    model.build_steps(REGIME.sizes, data().element_spec)
+    before = copies(model)
+    images, labels = np.zeros((32, 16, 16, 1), "float32"), np.zeros(32, np.int64)
+    images[16:] = np.nan
+    broken = STRATEGY.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)))
+    model.train_function(iter(broken))
+    assert int(model._skipped.in_a_row.numpy()) == 1
+    return difference(before, copies(model))
+
+
+def scaled_model():
+    """Return a model whose optimizer scales its loss."""
+    with STRATEGY.scope():
+        model = kms.MixSizeModel.from_model(network(False))
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1, momentum=0.9), initial_scale=8.0)
+        model.compile(optimizer, LOSS, ["accuracy"])
+    return model
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends a training when a step of the plan is about to run."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Raise at the tenth step."""
+        if self.model.position == 10:
+            raise StopIteration("stopped")
+
+
+def elastic_difference(first, second):
+    """Return how far a run that is resumed under another strategy ends from one under a single device."""
+    whole = make_model(SINGLE, synchronized=False)
+    whole.fit(data(), epochs=1, verbose=0)
+    with tempfile.TemporaryDirectory() as directory:
+        resume = kms.callbacks.Resume(directory, every_steps=4)
+        start, end = (make_model(strategy, synchronized=strategy is not SINGLE) for strategy in (first, second))
+        with contextlib.suppress(StopIteration):
+            start.fit(data(), epochs=1, verbose=0, callbacks=[Stop(), resume])
+        left = end.fit(data(), epochs=1, verbose=0, callbacks=[resume]).history
+    logs = [float(keras.ops.convert_to_numpy(model._loss_tracker.result())) for model in (whole, end)]
+    images = [float(keras.ops.convert_to_numpy(model._loss_tracker.count)) for model in (whole, end)]
+    assert start.position == 10 and end.position == whole.position and images[0] == images[1] and left["loss"]
+    return max(difference(weights(whole), weights(end)), abs(logs[0] - logs[1]))
 
 
 def main():
@@ -117,7 +167,8 @@ def main():
     facts["weight_difference"] = {size: pair[0] for size, pair in differences.items()}
     facts["norm_difference"] = max(pair[1] for pair in differences.values())
     facts["gradient_sums"] = gradient_sums()
-    facts["nan_changed"] = nan_changed(model)
+    facts["nan_changed"] = [nan_changed(model), nan_changed(scaled_model())]
+    facts["elastic"] = [elastic_difference(*pair) for pair in ((SINGLE, STRATEGY), (STRATEGY, SINGLE))]
     facts["errors"] = {
         "odd_batch": error_of(lambda: model.fit(data(kms.Regime.fixed(16, 15)), verbose=0)),
         "steps_per_execution": error_of(lambda: make_model(steps_per_execution=4)),

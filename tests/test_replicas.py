@@ -1,11 +1,16 @@
 """MirroredStrategy on two logical CPUs, in a process of its own (devices cannot be split after TensorFlow starts)."""
 
+import itertools
 import json
 import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from keras_mixsize.replicas import pack_copies
+from keras_mixsize.replicas import spread as spread_copies
 
 SCRIPT = pathlib.Path(__file__).parent / "mirrored_worker.py"
 
@@ -47,8 +52,27 @@ def test_logs_hold_the_totals_and_each_size(facts):
     assert {"loss", "accuracy", "loss_16", "accuracy_32"} <= set(facts["history"])
 
 
-def test_a_non_finite_step_leaves_all_weights_alone(facts):
-    assert facts["nan_changed"] == 0
+def test_one_replicas_non_finite_step_changes_none_of_them(facts):
+    assert facts["nan_changed"] == [0, 0]
+
+
+def test_a_run_goes_on_with_more_replicas_and_with_fewer(facts):
+    assert max(facts["elastic"]) < 1e-4
+
+
+@pytest.mark.parametrize("summed, replicas", [*itertools.product([True, False], [1, 2, 3])])
+def test_copies_for_other_replicas_keep_their_sum_or_mean(summed, replicas):
+    copies = np.arange(6, dtype=np.float32).reshape(2, 3)
+    spread = np.stack(spread_copies(copies, replicas, summed=summed))
+    expected = copies.sum(0) if summed else copies.mean(0)
+    assert len(spread) == replicas and spread.dtype == np.float32
+    np.testing.assert_array_equal(spread.sum(0) if summed else spread.mean(0), expected)
+
+
+def test_equal_copies_are_packed_into_one_unless_they_are_summed():
+    copies = [np.array([1.0, np.nan])] * 2
+    assert pack_copies(copies, summed=False).shape == (1, 2) and pack_copies(copies, summed=True).shape == (2, 2)
+    assert pack_copies([np.zeros(2), -np.zeros(2)], summed=False).shape == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""Trains with Resume and says what came out; test_callbacks.py and test_reliability.py kill it and start it again.
+
+python resume_worker.py '{"directory": "run", "log": "log.jsonl", "kill": {"where": "step", "at": 17}}'
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import tensorflow as tf
+
+REGIME = "16x16x2:0.5,24x12x1:0.25,32x8x1:0.25"
+OPTIONS = {"epochs": 2, "every_steps": 3, "every_minutes": None, "keep": 3, "replicas": 1, "seed": 7, "kill": None}
+
+
+def network():
+    """Return a small network with batch norm and with dropout in a layer of layers."""
+    layers = keras.layers
+    inner = keras.Sequential([layers.Dropout(0.2), layers.Conv2D(16, 3, padding="same"), layers.SpatialDropout2D(0.1)])
+    inputs = keras.Input((None, None, 1))
+    x = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False)(inputs)
+    x = inner(layers.ReLU()(layers.BatchNormalization()(x)))
+    return keras.Model(inputs, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+
+
+def make_model(strategy):
+    """Return the compiled model, whose learning rate changes in every step."""
+    import keras_mixsize as kms
+
+    keras.utils.set_random_seed(5)
+    with strategy.scope():
+        model = kms.MixSizeModel.from_model(network(), l2=1e-3)
+        rate = keras.optimizers.schedules.CosineDecay(0.1, 60)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss, ["accuracy"])
+    return model
+
+
+def make_data(seed):
+    """Return 200 embedded images."""
+    import keras_mixsize as kms
+
+    source = kms.sources.fashion_mnist("train")
+    regime = kms.Regime.parse(REGIME)
+    return kms.MixSizeDataset.from_arrays(source.images[:200], source.labels[:200], regime=regime, seed=seed)
+
+
+def die(number=signal.SIGKILL):
+    """Send this process a signal."""
+    os.kill(os.getpid(), number)
+
+
+def die_in(module, name, call):
+    """Die instead of returning from the given call, counted from 1, of a module's function."""
+    function, calls = getattr(module, name), []
+
+    def wrapped(*args, **kwargs):
+        calls.append(None)
+        result = function(*args, **kwargs)
+        if len(calls) == call:
+            die()
+        return result
+
+    setattr(module, name, wrapped)
+
+
+class Killer(keras.callbacks.Callback):
+    """Ends the process when a step of the plan is about to run: at once, or some milliseconds later."""
+
+    def __init__(self, where, at, delay=0.0):
+        super().__init__()
+        self.where, self.at, self.delay = where, at, delay
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.model.position != self.at:
+            return
+        if self.where == "moment":
+            threading.Timer(self.delay, die).start()
+        else:
+            die(signal.SIGTERM if self.where == "sigterm" else signal.SIGKILL)
+
+
+def plan_death(kill):
+    """Arrange for the death that is wished for, and return the callbacks that it takes."""
+    from keras_mixsize import callbacks, checkpoints
+
+    if kill is None:
+        return []
+    if kill["where"] == "assign":
+        die_in(callbacks, "assign_copies", kill["at"])
+    elif kill["where"] == "read":
+        die_in(checkpoints, "_sum_of", kill["at"])
+    elif kill["where"] == "write":
+        die_in(checkpoints, "_flush", kill["at"])
+    else:
+        return [Killer(**kill)]
+    return []
+
+
+def sums(model):
+    """Return a hash of each kind of state."""
+    optimizer = {variable.path for variable in model.optimizer.variables}
+    trained = {variable.path for variable in model.trainable_variables}
+    found = {
+        "weights": hashlib.sha256(),
+        "optimizer": hashlib.sha256(),
+        "seeds": hashlib.sha256(),
+        "rest": hashlib.sha256(),
+    }
+    for variable in model.state_variables:
+        path = variable.path
+        kind = "weights" if path in trained else "optimizer" if path in optimizer else "rest"
+        found["seeds" if "seed_generator" in path else kind].update(variable.numpy().tobytes())
+    return {kind: value.hexdigest() for kind, value in found.items()}
+
+
+def main():
+    """Train as the options say, then print one line of JSON."""
+    options = OPTIONS | json.loads(sys.argv[1])
+    cpus = [tf.config.LogicalDeviceConfiguration()] * options["replicas"]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], cpus)
+    tf.config.experimental.enable_op_determinism()
+    import keras_mixsize as kms
+
+    strategy = tf.distribute.get_strategy()
+    if options["replicas"] > 1:
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(options["replicas"])])
+    model, train = make_model(strategy), make_data(options["seed"])
+    names = ("every_steps", "every_minutes", "keep")
+    resume = kms.callbacks.Resume(options["directory"], **{name: options[name] for name in names})
+    with open(options["log"], "a") as log:
+
+        def note(epoch, logs):
+            print(json.dumps([epoch, logs]), file=log, flush=True)
+
+        said = keras.callbacks.LambdaCallback(on_epoch_end=note)
+        callbacks = [*plan_death(options["kill"]), said, resume]
+        model.fit(train, epochs=options["epochs"], verbose=0, callbacks=callbacks)
+    print(
+        json.dumps(
+            {
+                "position": model.position,
+                "sums": sums(model),
+                "weights": float(tf.linalg.global_norm(model.trainable_variables)),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
