@@ -112,7 +112,9 @@ class MixSizeDataset(tf.data.Dataset):
         return cls.from_source(sources.folder(path, channels=channels, damage=damage), regime=regime, **options)
 
     @classmethod
-    def from_records(cls, path, *, regime: Regime, channels: int = 3, damage="raise", **options) -> MixSizeDataset:
+    def from_records(
+        cls, path, *, regime: Regime, channels: int | None = None, damage="raise", **options
+    ) -> MixSizeDataset:
         """Return the training batches of TFRecord shards, read by index; see `sources.records`."""
         return cls.from_source(sources.records(path, channels=channels, damage=damage), regime=regime, **options)
 

@@ -28,6 +28,7 @@ from keras_mixsize.files import in_parallel, replaced, stamps
 from keras_mixsize.headers import read_header
 
 FRAME = 16  # bytes around a record: length, its checksum, and the data's checksum
+MANIFEST = "manifest.json"  # what `convert` writes beside its shards
 _VERSION = 1
 _SHARD_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})$")
 _log = logging.getLogger(__name__)
@@ -208,6 +209,22 @@ def _check_files(files: list[str]) -> None:
     for file in files:
         if not pathlib.Path(file).exists():
             raise FileNotFoundError(f"shard {file} does not exist")
+
+
+def converted(folder: str | pathlib.Path) -> dict:
+    """Return the manifest of a folder that `convert` wrote, with the paths of its shards as keys of `shards`.
+
+    Raises:
+        FileNotFoundError: no manifest there.
+        ValueError: the conversion did not end.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / MANIFEST).exists():
+        raise FileNotFoundError(f"folder {folder} has no {MANIFEST}; give a pattern such as 'data/train.tfrecord-*'")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    if not manifest["complete"]:
+        raise ValueError(f"the conversion into {folder} did not end; run it again to go on")
+    return manifest | {"shards": {str(folder / name): entry for name, entry in manifest["shards"].items()}}
 
 
 def check_series(files: Sequence[str]) -> None:
