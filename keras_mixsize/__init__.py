@@ -8,14 +8,16 @@ Source: Hoffer et al., "Mix & Match: training convnets with mixed image sizes fo
 resiliency", arXiv 1908.08986.
 """
 
-from keras_mixsize import callbacks, images, models, presets, recipes, sources
+from keras_mixsize import callbacks, images, models, presets, recipes, serving, sources
 from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
 from keras_mixsize.capacity import max_batch
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.evaluation import CenterCrop, evaluate_sizes
+from keras_mixsize.export import FitCascade, export_saved_model
 from keras_mixsize.images import PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.plan import Plan
+from keras_mixsize.preprocessing import Preprocessing
 from keras_mixsize.regime import Regime
 from keras_mixsize.report import SizeReport
 from keras_mixsize.smoothing import smooth
@@ -26,10 +28,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Bucket",
     "CenterCrop",
+    "FitCascade",
     "MixSizeDataset",
     "MixSizeModel",
     "PadCropFlip",
     "Plan",
+    "Preprocessing",
     "RandomResizedCrop",
     "Regime",
     "SizeReport",
@@ -38,11 +42,13 @@ __all__ = [
     "calibrated",
     "callbacks",
     "evaluate_sizes",
+    "export_saved_model",
     "images",
     "max_batch",
     "models",
     "presets",
     "recipes",
+    "serving",
     "smooth",
     "sources",
 ]

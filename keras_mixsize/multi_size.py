@@ -1,0 +1,120 @@
+"""MultiSizeNetwork: one network with a set of batch-norm statistics for each size, as a tf.Module.
+
+Convolution weights are there once; each BatchNormalization layer has its statistics as rows of one variable, and a call
+chooses the row. Neighbours: `calibration` (where statistics come from), `signatures` (who calls it).
+
+    network = MultiSizeNetwork(model, measure_statistics(model, [24, 32], train))
+    network.logits(images, network.place(24))               # [N, classes]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize.calibration import Statistics, batch_norm_layers, calibrated, get_statistics
+
+
+def measure_statistics(
+    model: keras.Model, sizes: Sequence[int], images=None, batches: int = 200
+) -> dict[int, list[Statistics]]:
+    """Return the batch-norm statistics of each size, as `calibration.calibrate` finds them; the model is left as it was.
+
+    Args:
+        model: any Keras model.
+        sizes: sides in pixels.
+        images: what `calibrate` takes, or None: the model's own statistics for every size.
+        batches: of calibration, at each size.
+    """
+    if images is None:
+        return {size: get_statistics(model) for size in sizes}
+    found = {}
+    for size in sizes:
+        with calibrated(model, images, size, batches=batches):
+            found[size] = get_statistics(model)
+    return found
+
+
+class MultiSizeNetwork(tf.Module):
+    """A network whose batch norm has statistics for several sizes.
+
+    Its variables are those that inference reads, and the statistics: float32 `[sizes, channels]` twice per layer.
+
+    Args:
+        model: a built Keras model of (None, None, C) whose first output is `[N, classes]`, logits or probabilities.
+        statistics: of each size, for every layer of `calibration.batch_norm_layers`.
+
+    Raises:
+        ValueError: statistics of another number of layers, or a model of another output.
+    """
+
+    def __init__(self, model: keras.Model, statistics: dict[int, list[Statistics]]):
+        super().__init__(name="multi_size_network")
+        self.sizes = tuple(sorted(statistics))
+        self.channels = model.input_shape[-1]
+        self._rows = _stack(model, [statistics[size] for size in self.sizes])
+        self._output = self._trace(model)
+        self._weights = self._output.graph.variables
+        self.classes = _check_outputs(self._output.structured_outputs.shape)
+        self._gives_probabilities = self._probe()
+
+    def place(self, size: int) -> tf.Tensor:
+        """Return the row of a size's statistics, for `logits`."""
+        return tf.constant(self.sizes.index(size))
+
+    def logits(self, images: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        """Return the network's answer.
+
+        Args:
+            images: `[N, S, S, C]` float32, preprocessed.
+            place: row of the statistics, int32 scalar.
+
+        Returns:
+            float32 `[N, classes]`; for a network of probabilities, their logarithms.
+        """
+        output = self._output(images, place)
+        return tf.math.log(tf.maximum(output, 1e-30)) if self._gives_probabilities else output
+
+    def _trace(self, model: keras.Model):
+        """Return one function for all sizes, so that the export holds the network's graph once, too."""
+        layers = batch_norm_layers(model)
+        spec = [tf.TensorSpec([None, None, None, self.channels], tf.float32), tf.TensorSpec([], tf.int32)]
+
+        @tf.function(input_signature=spec, autograph=False)
+        def output(images, place):
+            rows = [(tf.gather(mean, place), tf.gather(variance, place)) for mean, variance in self._rows]
+            mapping = [
+                pair
+                for layer, (mean, variance) in zip(layers, rows)
+                for pair in ((layer.moving_mean, mean), (layer.moving_variance, variance))
+            ]
+            with keras.StatelessScope(state_mapping=mapping):
+                outputs = model(images, training=False)
+            return tf.cast(keras.tree.flatten(outputs)[0], tf.float32)  # the first of several, as in evaluation
+
+        return output.get_concrete_function()
+
+    def _probe(self) -> bool:
+        """Return whether the outputs are probabilities: none negative, and each image's sum is 1."""
+        size = self.sizes[0]
+        images = tf.random.stateless_uniform([8, size, size, self.channels], seed=(0, 0))
+        output = self._output(images, self.place(size)).numpy()
+        return output.min() >= 0 and np.allclose(output.sum(-1), 1.0, atol=1e-3)
+
+
+def _stack(model: keras.Model, statistics: list[list[Statistics]]) -> list[tuple[tf.Variable, tf.Variable]]:
+    layers = len(batch_norm_layers(model))
+    if any(len(of_size) != layers for of_size in statistics):
+        raise ValueError(f"statistics must be for {layers} BatchNormalization layers, got {[*map(len, statistics)]}")
+    return [
+        tuple(tf.Variable(np.stack(rows), trainable=False) for rows in zip(*of_layer)) for of_layer in zip(*statistics)
+    ]
+
+
+def _check_outputs(shape: tf.TensorShape) -> int:
+    if shape.rank != 2 or shape[1] is None or shape[1] < 2:
+        raise ValueError(f"model must give [N, classes] with at least 2 classes, got outputs of shape {shape}")
+    return shape[1]
