@@ -1,0 +1,314 @@
+"""Decoding: encoded images to the pixels of their windows, at the cost that the target size needs.
+
+Sizes are read from the headers and windows are drawn before anything is decoded. Of a JPEG only the part that its windows
+cover is decoded, at 1/2, 1/4 or 1/8 of its size (a shorter inverse DCT) where every window is at least that many times the
+target. PNG has no such way and is decoded in full. Imports `transform`; used by the sources.
+
+    pixels = render_batch(read, indices, seeds, size, transform, channels=3)  # [D*B, size, size, 3] float32 in [0, 1]
+
+What becomes of unusual files: grey and RGB are converted to the channels asked for; CMYK becomes RGB, without a colour profile,
+and cannot be decoded as grey (TensorFlow lacks it); transparency is dropped, 16-bit PNG keeps its upper 8 bits, the EXIF orientation is ignored.
+Everything that is neither JPEG nor PNG is refused, whatever its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from keras_mixsize.augmentations import Windows
+from keras_mixsize.headers import JPEG_START, PNG_START
+from keras_mixsize.transform import Transform
+
+PIXEL_LIMIT = 178_000_000  # what Pillow refuses as a decompression bomb, too
+RATIOS = (1, 2, 4, 8)  # what the inverse DCT offers
+
+
+def render_encoded(
+    data: tf.Tensor, seeds: tf.Tensor, size, transform: Transform, channels: int, *, pixel_limit: int = PIXEL_LIMIT
+) -> tf.Tensor:
+    """Return the augmented copies of one encoded image; see `render_batch`, which is faster for many.
+
+    Args:
+        data: string scalar, a JPEG or PNG file.
+        seeds: uint32 `[D]`.
+
+    Returns:
+        `[D, size, size, channels]` float32 in [0, 1].
+    """
+    read, indices = (lambda index: data), tf.zeros([1], tf.int64)
+    return render_batch(read, indices, seeds, size, transform, channels, pixel_limit=pixel_limit)
+
+
+def render_batch(
+    read: Callable,
+    indices: tf.Tensor,
+    seeds: tf.Tensor,
+    size,
+    transform: Transform,
+    channels: int,
+    *,
+    pixel_limit: int = PIXEL_LIMIT,
+) -> tf.Tensor:
+    """Return D augmented copies of each encoded image, duplicate-major; every image is read and decoded once.
+
+    With `transform.decode` `"exact"` the windows are cut out of the whole image, decoded as Pillow does, and resized by
+    `tf.image.resize`. With `"fast"` a JPEG is decoded at the smallest scale at which every window still holds the target
+    size. The edges of its windows are rounded to that grid, which moves them by at most half an output pixel. Where a
+    window is still twice the target or more, `transform.antialias` averages over areas; below that, two-point interpolation
+    skips no pixel. Interpolation `"nearest"` picks pixels, so images are not scaled for it.
+
+    Args:
+        read: function of an example's index, int64 scalar, that returns its JPEG or PNG file, string scalar.
+        indices: int64 `[B]`.
+        seeds: uint32 `[D*B]`; number n is for a copy of example `indices[n % B]`.
+        size: side of the result in pixels, int32 scalar or integer.
+        transform: its augmentation, interpolation, antialias and decode are used.
+        channels: 1 (grey) or 3 (RGB); every image is converted.
+        pixel_limit: largest height times width; checked before decoding.
+
+    Returns:
+        `[D*B, size, size, channels]` float32 in [0, 1].
+
+    Raises:
+        tf.errors.InvalidArgumentError: neither JPEG nor PNG, a damaged file, or more pixels than the limit.
+    """
+    items, sides, is_jpeg = _read_all(read, indices, pixel_limit)
+    copies = tf.size(seeds) // tf.size(indices)
+    heights, widths = tf.unstack(tf.tile(tf.cast(sides, tf.float32), [copies, 1]), axis=1)
+    windows = transform.augmentation.windows(heights, widths, seeds)
+    if transform.decode == "exact":
+        ratios, parts = (1,), whole_parts(windows, sides)
+    else:
+        ratios = (1,) if transform.interpolation == "nearest" else RATIOS
+        parts = covering_parts(windows, sides, tf.where(is_jpeg, _largest_ratios(windows, sides, size, ratios), 1))
+    decode_part = _part_decoder(items, is_jpeg, parts, ratios, channels, transform.decode)
+    return _render_parts(decode_part, parts, _resampler(transform, size), size, channels)
+
+
+def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.TensorArray, tf.Tensor, tf.Tensor]:
+    """Return the files of a batch, heights and widths int32 `[B, 2]`, and which ones are JPEG, bool `[B]`.
+
+    The files are an array of scalars, because indexing a tensor of strings copies them.
+    """
+    batch = tf.size(indices)
+    items = tf.TensorArray(tf.string, batch, element_shape=[], clear_after_read=False)
+    sides = tf.TensorArray(tf.int32, batch, element_shape=[2])
+    formats = tf.TensorArray(tf.bool, batch, element_shape=[])
+
+    def add(place, items, sides, formats):
+        data = tf.ensure_shape(read(tf.gather(indices, place)), [])
+        sides = sides.write(place, _sides(data))
+        return place + 1, items.write(place, data), sides, formats.write(place, _is_jpeg(data))
+
+    *_, sides, formats = loop = tf.while_loop(lambda place, *_: place < batch, add, (0, items, sides, formats))
+    return loop[1], _within_limit(sides.stack(), pixel_limit), formats.stack()
+
+
+def image_sides(data: tf.Tensor, *, pixel_limit: int = PIXEL_LIMIT) -> tf.Tensor:
+    """Return height and width from the header of an encoded image, without decoding it.
+
+    Args:
+        data: string scalar, a JPEG or PNG file.
+        pixel_limit: largest height times width.
+
+    Returns:
+        int32 `[2]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: neither JPEG nor PNG, no readable header, or more pixels than the limit.
+    """
+    return _within_limit(_sides(data)[None], pixel_limit)[0]
+
+
+def _sides(data: tf.Tensor) -> tf.Tensor:
+    return tf.cond(_is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: _png_sides(data))
+
+
+def _within_limit(sides: tf.Tensor, pixel_limit: int) -> tf.Tensor:
+    """Return the sides, int32 `[B, 2]`, or fail."""
+    pixels = tf.reduce_prod(tf.cast(sides, tf.int64), axis=1)
+    good = tf.reduce_all((pixels > 0) & (pixels <= pixel_limit))
+    message = f"an image must have 1 to {pixel_limit} pixels (pixel_limit), got heights and widths"
+    with tf.control_dependencies([tf.debugging.Assert(good, [message, sides], summarize=-1)]):
+        return tf.ensure_shape(sides, [None, 2])
+
+
+def decode(data: tf.Tensor, channels: int, *, dct_method: str = "") -> tf.Tensor:
+    """Return all pixels of an encoded JPEG or PNG: uint8 `[H, W, channels]`.
+
+    Args:
+        data: string scalar.
+        channels: 1 (grey) or 3 (RGB); the image is converted.
+        dct_method: `""` (TensorFlow's default, fast) or `"INTEGER_ACCURATE"`, as Pillow decodes.
+
+    Raises:
+        tf.errors.InvalidArgumentError: neither JPEG nor PNG, or a damaged file.
+    """
+
+    def png():
+        with tf.control_dependencies([_png_sides(data)]):  # it fails for other formats, which decode_png would take
+            return tf.io.decode_png(data, channels)
+
+    return tf.cond(_is_jpeg(data), lambda: tf.io.decode_jpeg(data, channels, dct_method=dct_method), png)
+
+
+def _is_jpeg(data: tf.Tensor) -> tf.Tensor:
+    return tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START
+
+
+def _png_sides(data: tf.Tensor) -> tf.Tensor:
+    """Return height and width from a PNG's first chunk, or fail if this is no PNG: int32 `[2]`."""
+    is_png = (tf.strings.substr(data, 0, len(PNG_START)) == PNG_START) & (tf.strings.length(data) >= 24)
+    with tf.control_dependencies([tf.debugging.Assert(is_png, ["the image is neither a JPEG nor a PNG file"])]):
+        width_height = tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
+    return tf.ensure_shape(width_height, [2])[::-1]
+
+
+# Which part of each image is decoded, and where its windows lie in it
+
+
+class Parts(NamedTuple):
+    """What to decode of B images and to cut out of it.
+
+    Attributes:
+        boxes: int32 `[B, 4]`, top, left, height, width of the part in pixels of the scaled image.
+        ratios: int32 `[B]`, by how much the image is scaled down.
+        margins: int32 `[B]`, black pixels to put around the part, because windows reach over the image's border.
+        starts, extents: int32 `[D*B, 2]`, top and left, height and width of the windows within part and margin.
+        mirrored: bool `[D*B]`.
+    """
+
+    boxes: tf.Tensor
+    ratios: tf.Tensor
+    margins: tf.Tensor
+    starts: tf.Tensor
+    extents: tf.Tensor
+    mirrored: tf.Tensor
+
+
+def whole_parts(windows: Windows, sides: tf.Tensor) -> Parts:
+    """Return parts that are the whole images.
+
+    Args:
+        windows: `D*B` of them, duplicate-major, in pixels of the whole images; rounded to whole pixels.
+        sides: int32 `[B, 2]`, heights and widths of the images.
+    """
+    low, high = _edges(windows, tf.ones_like(sides[:, 0]))
+    return _parts(low, high, tf.zeros_like(sides), sides, tf.ones_like(sides[:, 0]), windows.mirrored)
+
+
+def covering_parts(windows: Windows, sides: tf.Tensor, ratios: tf.Tensor) -> Parts:
+    """Return the smallest parts that cover the windows, such that the pixels are those of decoding the whole image.
+
+    Args:
+        windows: `D*B` of them, duplicate-major, in pixels of the whole images; their edges are rounded to the ratio.
+        sides: int32 `[B, 2]`, heights and widths of the images.
+        ratios: int32 `[B]`, by how much each image is scaled down.
+    """
+    low, high = _edges(windows, ratios)
+    ends = -(-sides // ratios[:, None])
+    # Chroma is interpolated from its neighbours: with one pixel more on each side all others are as in the whole image
+    first = tf.clip_by_value(tf.reduce_min(low, axis=0) - 1, 0, ends - 1)
+    last = tf.clip_by_value(tf.reduce_max(high, axis=0) + 1, first + 1, ends)
+    return _parts(low, high, first, last, ratios, windows.mirrored)
+
+
+def _edges(windows: Windows, ratios: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return (top, left) and (bottom, right) of the windows on the grid of the scaled image: int32 `[D, B, 2]` each."""
+    edges = tf.stack([windows.top, windows.left, windows.top + windows.height, windows.left + windows.width], axis=1)
+    edges = tf.reshape(edges, [-1, tf.size(ratios), 4]) / tf.cast(ratios, tf.float32)[:, None]
+    edges = tf.cast(tf.round(edges), tf.int32)
+    return edges[..., :2], tf.maximum(edges[..., 2:], edges[..., :2] + 1)
+
+
+def _parts(low, high, first, last, ratios, mirrored) -> Parts:
+    """Return the parts from `first` to `last`, `[B, 2]` each, for windows from `low` to `high`, `[D, B, 2]` each."""
+    margins = tf.maximum(tf.reduce_max(tf.maximum(first - low, high - last), axis=[0, 2]), 0)
+    starts = tf.reshape(low - first + margins[:, None], [-1, 2])
+    boxes = tf.concat([first, last - first], axis=1)
+    return Parts(boxes, ratios, margins, starts, tf.reshape(high - low, [-1, 2]), mirrored)
+
+
+def _largest_ratios(windows: Windows, sides: tf.Tensor, size, ratios: tuple[int, ...]) -> tf.Tensor:
+    """Return the largest ratio at which the smallest window of each image still has `size` pixels a side: int32 `[B]`."""
+    shortest = tf.reshape(tf.minimum(windows.height, windows.width), [-1, tf.shape(sides)[0]])
+    shortest = tf.reduce_min(shortest, axis=0)[:, None]
+    return tf.reduce_max(tf.where(shortest >= tf.cast(tf.constant(ratios) * size, tf.float32), ratios, 1), axis=1)
+
+
+# Decoding and cutting, copy by copy
+
+
+def _part_decoder(items, is_jpeg, parts: Parts, ratios: tuple[int, ...], channels: int, how: str) -> Callable:
+    """Return a function (image, is_new, part) -> part, uint8 `[h, w, channels]`; it decodes new images and keeps the others.
+
+    One switch for everything, because every operation of a loop costs about as much as 100 pixels.
+    """
+    branches = tf.where(is_jpeg, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
+    method = "INTEGER_ACCURATE" if how == "exact" else ""
+
+    def decode_part(image, is_new, part):
+        data, box = items.read(image), tf.gather(parts.boxes, image)
+
+        def jpeg(ratio: int):
+            return lambda: tf.io.decode_and_crop_jpeg(data, box, channels, ratio=ratio, dct_method=method)
+
+        def png():
+            corner, extent = tf.concat([box[:2], [0]], axis=0), tf.concat([box[2:], [channels]], axis=0)
+            return tf.slice(tf.io.decode_png(data, channels), corner, extent)
+
+        branch = tf.where(is_new, tf.gather(branches, image), len(ratios) + 1)
+        return tf.switch_case(branch, [*map(jpeg, ratios), png, lambda: part])
+
+    return decode_part
+
+
+def _resampler(transform: Transform, size) -> Callable:
+    """Return a function of a cut, uint8 `[h, w, C]`, that returns it at `size`: 0..255."""
+    method, sides = transform.interpolation, [size, size]
+
+    def exactly(cut):
+        pixels = tf.image.resize(cut, sides, method, antialias=transform.antialias)
+        return tf.clip_by_value(pixels, 0.0, 255.0) if method == "bicubic" else pixels
+
+    def over_areas(cut):
+        # Four times as fast as the wide triangle that `antialias` stands for
+        skips = tf.reduce_min(tf.shape(cut)[:2]) >= 2 * size
+        as_float = lambda method: lambda: tf.cast(tf.image.resize(cut, sides, method), tf.float32)  # noqa: E731
+        return tf.cond(skips, as_float("area"), as_float("bilinear"))
+
+    fast = transform.decode == "fast" and transform.antialias and method == "bilinear"
+    return over_areas if fast else exactly
+
+
+def _render_parts(decode_part: Callable, parts: Parts, resample: Callable, size, channels: int) -> tf.Tensor:
+    """Return all windows of all parts at `size`: float32 `[D*B, size, size, channels]` in [0, 1].
+
+    The copies of an image are made one after the other, so that only one image is held, but stored `B` rows apart.
+    """
+    batch, count = tf.shape(parts.boxes)[0], tf.size(parts.mirrored)
+    copies = count // batch
+    starts = tf.pad(parts.starts, [[0, 0], [0, 1]])
+    extents = tf.pad(parts.extents, [[0, 0], [0, 1]], constant_values=channels)
+    flips = tf.pad(parts.mirrored[:, None], [[0, 0], [1, 1]])
+    paddings = parts.margins[:, None, None] * tf.constant([[1, 1], [1, 1], [0, 0]])
+
+    def add(turn, part, rendered):
+        image, copy = turn // copies, turn % copies
+        part = decode_part(image, copy == 0, part)
+        row = copy * batch + image
+        padded = tf.pad(part, tf.gather(paddings, image))  # no copy where nothing is added
+        pixels = resample(tf.slice(padded, tf.gather(starts, row), tf.gather(extents, row)))
+        pixels = tf.raw_ops.Reverse(tensor=tf.cast(pixels, tf.float32), dims=tf.gather(flips, row)) * (1 / 255)
+        return turn + 1, part, rendered.write(row, pixels)
+
+    rendered = tf.TensorArray(tf.float32, count, element_shape=[None, None, channels])
+    nothing = tf.zeros([0, 0, channels], tf.uint8)
+    shapes = (tf.TensorShape([]), tf.TensorShape([None, None, channels]), tf.TensorShape(None))
+    *_, rendered = tf.while_loop(
+        lambda turn, *_: turn < count, add, (0, nothing, rendered), shapes, parallel_iterations=1
+    )
+    return tf.reshape(rendered.stack(), [count, size, size, channels])
