@@ -17,6 +17,8 @@ import tensorflow as tf
 
 from keras_mixsize.calibration import Statistics, batch_norm_layers, calibrated, get_statistics
 
+_SMALLEST = 1e-30  # probability that has a logarithm
+
 
 def measure_statistics(
     model: keras.Model, sizes: Sequence[int], images=None, batches: int = 200
@@ -59,7 +61,13 @@ class MultiSizeNetwork(tf.Module):
         self._output = self._trace(model)
         self._weights = self._output.graph.variables
         self.classes = _check_outputs(self._output.structured_outputs.shape)
-        self._gives_probabilities = self._probe()
+        gives_probabilities = self._probe()
+
+        def logits(images, place):
+            output = self._output(images, place)
+            return tf.math.log(tf.maximum(output, _SMALLEST)) if gives_probabilities else output
+
+        self._logits = tf.function(logits, input_signature=self._specs(), autograph=False).get_concrete_function()
 
     def place(self, size: int) -> tf.Tensor:
         """Return the row of a size's statistics, for `logits`."""
@@ -75,15 +83,16 @@ class MultiSizeNetwork(tf.Module):
         Returns:
             float32 `[N, classes]`; for a network of probabilities, their logarithms.
         """
-        output = self._output(images, place)
-        return tf.math.log(tf.maximum(output, 1e-30)) if self._gives_probabilities else output
+        return self._logits(images, place)
+
+    def _specs(self) -> list[tf.TensorSpec]:
+        return [tf.TensorSpec([None, None, None, self.channels]), tf.TensorSpec([], tf.int32)]
 
     def _trace(self, model: keras.Model):
         """Return one function for all sizes, so that the export holds the network's graph once, too."""
         layers = batch_norm_layers(model)
-        spec = [tf.TensorSpec([None, None, None, self.channels], tf.float32), tf.TensorSpec([], tf.int32)]
 
-        @tf.function(input_signature=spec, autograph=False)
+        @tf.function(input_signature=self._specs(), autograph=False)
         def output(images, place):
             rows = [(tf.gather(mean, place), tf.gather(variance, place)) for mean, variance in self._rows]
             mapping = [

@@ -89,9 +89,11 @@ class Preprocessing:
         is_there = tf.reduce_all(sides == size) & (self.center_crop is None)
         resized = tf.cond(is_there, lambda: _unit_range(images, images.dtype), lambda: self._resized(images, size))
         resized = tf.ensure_shape(resized, [None, None, None, images.shape[-1]])
-        if self.mean is None:
-            return resized
-        return (resized - np.float32(self.mean)) / np.float32(self.std)
+        return self.normalise(resized)
+
+    def normalise(self, images: tf.Tensor) -> tf.Tensor:
+        """Return float32 images in [0, 1] with mean and std applied."""
+        return images if self.mean is None else (images - np.float32(self.mean)) / np.float32(self.std)
 
     def decode(self, data: tf.Tensor, size, channels: int, max_pixels: int) -> tf.Tensor:
         """Return encoded images as the network's input; a JPEG is decoded at the DCT scale that fits.

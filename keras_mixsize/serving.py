@@ -74,6 +74,15 @@ class ServedModel:
         self._module = module  # keeps the variables alive
 
     @property
+    def network(self):
+        """The network itself: function of (images `[N, S, S, C]` float32, preprocessed; place of S in `sizes`, int32)."""
+        return self._module.network._logits
+
+    def save(self, path: str | os.PathLike, signatures: dict) -> None:
+        """Write a SavedModel with other signatures, functions that use `network`; for converters."""
+        tf.saved_model.save(self._module, str(path), signatures=signatures)
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The calibrated sizes in pixels, ascending."""
         return tuple(row["size"] for row in self.manifest["sizes"])
