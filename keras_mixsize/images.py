@@ -1,8 +1,8 @@
-"""Images: the public names of `augmentations`, `transform`, `rendering` and `decoding`.
+"""Images: the public names of `augmentations`, `transform`, `rendering`, `decoding`, `mixing` and `randaugment`.
 
 The only module that may import keras_cv. Used by the sources, `calibration` and `evaluation`.
 
-    transform = Transform(PadCropFlip(padding=4), dtype="uint8")
+    transform = Transform(PadCropFlip(padding=4), batch_map=MixUp(classes=10))
     pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] float32 in [0, 1]
 """
 
@@ -19,10 +19,17 @@ from keras_mixsize.augmentations import (
     uniform,
 )
 from keras_mixsize.decoding import PIXEL_LIMIT, decode, render_batch, render_encoded
-from keras_mixsize.rendering import render, render_windows, resize, to_float
+from keras_mixsize.mixing import CutMix, MixUp, OneOf
+from keras_mixsize.randaugment import RandAugment
+from keras_mixsize.rendering import render, render_windows, resize, resize_on_device, to_float
 from keras_mixsize.transform import INTERPOLATION, Transform
 
 __all__ = [
+    "CutMix",
+    "MixUp",
+    "OneOf",
+    "RandAugment",
+    "resize_on_device",
     "INTERPOLATION",
     "Augmentation",
     "PIXEL_LIMIT",

@@ -36,6 +36,28 @@ def resize(images: tf.Tensor, size: int, *, interpolation: str = "bilinear", ant
     return tf.image.resize(images, [size, size], method=interpolation, antialias=antialias)
 
 
+def resize_on_device(
+    images: tf.Tensor, size: int, *, interpolation: str = "bilinear", antialias: bool = True
+) -> tf.Tensor:
+    """Return whole images at another size, as `resize` does, by two small matrices that all images share.
+
+    It compiles in XLA, antialiased too, which `tf.image.resize` does not, and is differentiable; use it inside a training step.
+
+    Args:
+        images: `[N, H, W, C]` of a static height and width, uint8 or float32 in [0, 1].
+        size: side of the result in pixels.
+
+    Returns:
+        `[N, size, size, C]` float32 in [0, 1].
+    """
+    rows, columns = (
+        _weights(tf.zeros([1]), tf.fill([1], float(side)), size, side, interpolation, antialias)[0]
+        for side in images.shape[1:3]
+    )
+    pixels = tf.einsum("th,nhwc,sw->ntsc", rows, to_float(images), columns)
+    return tf.clip_by_value(pixels, 0.0, 1.0) if interpolation == "bicubic" else pixels
+
+
 def render(
     images: tf.Tensor, windows: Windows, size, *, interpolation: str = "bilinear", antialias: bool = True
 ) -> tf.Tensor:

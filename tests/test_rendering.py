@@ -92,3 +92,21 @@ def test_uint8_and_float_images_render_alike():
     np.testing.assert_allclose(
         lib.resize(tf.constant(images), 16), lib.resize(tf.constant(images / np.float32(255)), 16), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("size", [10, 24, 50])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_resizing_on_the_device_compiles_and_is_that_of_tf_image(size, antialias):
+    images = tf.constant(some_images())
+
+    @tf.function(jit_compile=True)
+    def step(images):
+        with tf.GradientTape() as tape:
+            pixels = tf.image.convert_image_dtype(images, tf.float32)
+            tape.watch(pixels)
+            resized = lib.resize_on_device(pixels, size, antialias=antialias)
+        return resized, tape.gradient(resized, pixels)
+
+    resized, gradient = step(images)
+    np.testing.assert_allclose(resized, lib.resize(images, size, antialias=antialias), atol=2e-5)
+    np.testing.assert_allclose(tf.reduce_sum(gradient), 3 * 3 * size**2, rtol=1e-4)  # each output's weights sum to one
