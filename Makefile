@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint benchmark clean
+.PHONY: demo test test-slow test-reliability lint benchmark clean
 
 demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
@@ -15,6 +15,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+test-reliability: $(INSTALLED)
+	RELIABILITY_PAGE=docs/reliability.md $(BIN)/python -m pytest -m slow -s tests/test_reliability.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

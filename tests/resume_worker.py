@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 
@@ -17,6 +18,26 @@ import tensorflow as tf
 
 REGIME = "16x16x2:0.5,24x12x1:0.25,32x8x1:0.25"
 OPTIONS = {"epochs": 2, "every_steps": 3, "every_minutes": None, "keep": 3, "replicas": 1, "seed": 7, "kill": None}
+
+
+def run_worker(directory, kill=None, **options):
+    """Run this file in a process of its own; return its exit status and the JSON it printed, if it lived to."""
+    options |= {"directory": str(directory / "run"), "log": str(directory / "log.jsonl"), "kill": kill}
+    command = [sys.executable, "-W", "ignore", __file__, json.dumps(options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGTERM):
+        raise RuntimeError(done.stderr[-3000:])
+    return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+
+
+def logs_of(directory):
+    """Return the logs of each epoch; one that was logged twice must be the same."""
+    found = {}
+    for line in (directory / "log.jsonl").read_text().splitlines():
+        epoch, logs = json.loads(line)
+        if found.setdefault(epoch, logs) != logs:
+            raise ValueError(f"epoch {epoch} was logged as {found[epoch]} and as {logs}")
+    return found
 
 
 def network():

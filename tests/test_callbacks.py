@@ -1,21 +1,16 @@
 """Resume: what was stopped goes on as if it had not been, and what cannot go on is refused by name."""
 
 import contextlib
-import json
-import pathlib
 import signal
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from conftest import compiled, tiny_network
+from resume_worker import logs_of, run_worker
 
 import keras_mixsize as kms
 from keras_mixsize import callbacks, checkpoints
-
-WORKER = pathlib.Path(__file__).parent / "resume_worker.py"
 
 
 class StopError(Exception):
@@ -65,24 +60,6 @@ def assert_same_state(one, other):
 
 
 # Going on
-
-
-def run_worker(directory, kill=None, **options):
-    """Run the worker in a process of its own; return its exit status and the JSON it printed, if it lived to."""
-    options |= {"directory": str(directory / "run"), "log": str(directory / "log.jsonl"), "kill": kill}
-    command = [sys.executable, "-W", "ignore", str(WORKER), json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode <= 0 or done.returncode == 143, done.stderr[-3000:]
-    return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
-
-
-def logs_of(directory):
-    """Return the logs of each epoch; one that was logged twice must be the same."""
-    found = {}
-    for line in (directory / "log.jsonl").read_text().splitlines():
-        epoch, logs = json.loads(line)
-        assert found.setdefault(epoch, logs) == logs
-    return found
 
 
 def test_a_run_killed_within_a_step_gives_bitwise_the_same_state_and_logs(tmp_path):
