@@ -14,6 +14,7 @@ import statistics
 
 from absl import app, flags
 
+import keras_mixsize as kms
 from keras_mixsize.presets import FAMILIES, PAPER, RECIPES, Recipe
 from one_run import console, replace_file
 
@@ -48,9 +49,22 @@ def facts_of(results: dict) -> dict:
         "steps": results["steps"],
         "train_seconds": results["train_seconds"],
         "accuracy": {str(row["size"]): 100 * (row["calibrated"] or row["accuracy"])["value"] for row in rows},
+        "report": results["report"],
         "command": results["command"],
         "versions": results["versions"],
     }
+
+
+def draw(runs: list[dict], folder: pathlib.Path) -> None:
+    """Draw the first seed of every mode of a network on a data set in one picture."""
+    groups: dict[str, dict[str, dict]] = {}
+    for run in runs:
+        start, _, mode = run["recipe"].rpartition("/")
+        groups.setdefault(start, {}).setdefault(mode, run)
+    for start, by_mode in groups.items():
+        ordered = sorted(by_mode, key=lambda mode: (*MODES, mode).index(mode))
+        reports = [kms.SizeReport.from_json(json.dumps(by_mode[mode]["report"])) for mode in ordered]
+        reports[0].plot(folder / f"{start.replace('/', '_')}.png", *reports[1:], title=start)
 
 
 def cell(runs: list[dict], size: int) -> str:
@@ -92,6 +106,8 @@ def main(_):
     console.print(table(runs))
     output = pathlib.Path(OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
+    draw(runs, output.parent)
+    runs = [{key: value for key, value in run.items() if key != "report"} for run in runs]
     replace_file(output, json.dumps({"table": table(runs), "runs": runs}, indent=1))
     console.print(f"figures in {output}")
 

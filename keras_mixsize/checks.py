@@ -33,7 +33,14 @@ def check_data(model, data) -> None:
                 f"sizes must be multiples of {model.stride}, the stride of this model, got {size}; use "
                 f"{below or model.stride} or {below + model.stride}, or from_model(..., stride=1) to allow any"
             )
-    data.plan.regime.check_replicas(model.distribute_strategy.num_replicas_in_sync)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    data.plan.regime.check_replicas(replicas)
+    for bucket in data.plan.regime.buckets:
+        if bucket.images // replicas % model.accumulate:
+            raise ValueError(
+                f"accumulate must divide the {bucket.images // replicas} images of a replica at size {bucket.size}, got "
+                f"{model.accumulate}; solve the regime with multiple_of={model.accumulate * replicas}"
+            )
     first = model.output_shape[0] if isinstance(model.output_shape, list) else model.output_shape
     outputs = first[-1] if isinstance(first, tuple) else None
     if not isinstance(outputs, int):

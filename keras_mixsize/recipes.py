@@ -90,27 +90,31 @@ def optimizer(recipe: Recipe, train: MixSizeDataset) -> keras.optimizers.Optimiz
     return keras.optimizers.SGD(schedule(recipe, train.steps_per_epoch, factor), momentum=recipe.momentum)
 
 
-def compile_model(network: keras.Model, recipe: Recipe, train: MixSizeDataset, **options) -> MixSizeModel:
+def compile_model(
+    network: keras.Model, recipe: Recipe, train: MixSizeDataset, *, jit_compile: bool | str = "auto", **options
+) -> MixSizeModel:
     """Return the network as a MixSizeModel, compiled as the recipe says.
 
     Args:
         network: gives logits, or those of the auxiliary head after them.
         recipe: weight decay, smoothing, loss and optimizer.
         train: its plan has the steps per epoch and the mean batch.
-        **options: for `compile`, such as `jit_compile=`.
+        jit_compile: of `compile`.
+        **options: other ones of `MixSizeModel`, such as `accumulate=`.
 
     Raises:
         ValueError: labels that are not integers.
     """
     if train.source.labels.ndim != 1:
         raise ValueError(f"labels must be integers for a recipe, got the shape {train.source.labels.shape}")
-    model = MixSizeModel(network, smoothing=recipe.smoothing, l2=recipe.l2, l2_filter=recipe.l2_filter)
+    decay = {"l2": recipe.l2, "l2_filter": recipe.l2_filter}
+    model = MixSizeModel(network, smoothing=recipe.smoothing, **decay, **options)
     loss = SmoothedCrossEntropy(recipe.label_smoothing)
     if len(network.outputs) == 1:
-        model.compile(optimizer(recipe, train), loss, ["accuracy"], **options)
+        model.compile(optimizer(recipe, train), loss, ["accuracy"], jit_compile=jit_compile)
         return model
-    weights = [1.0, recipe.auxiliary_weight]
-    model.compile(optimizer(recipe, train), [loss, loss], [["accuracy"], []], loss_weights=weights, **options)
+    heads = {"loss_weights": [1.0, recipe.auxiliary_weight], "jit_compile": jit_compile}
+    model.compile(optimizer(recipe, train), [loss, loss], [["accuracy"], []], **heads)
     return model
 
 

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from keras_mixsize import cost
+from keras_mixsize.accumulation import in_parts
 from keras_mixsize.bucket import check_choice, check_count
 from keras_mixsize.callbacks import Place, Resume
 from keras_mixsize.checks import check_callbacks, check_data, check_end, check_network, check_resumes
@@ -47,6 +48,8 @@ class MixSizeModel(keras.Model):
             `"no_depthwise"`, kernels but those of depthwise convolutions; or `"all"`.
         max_skipped: steps in a row whose gradients may be non-finite before `fit` stops, or None for any number. Such a
             step changes neither weights nor statistics nor metrics; the logs count them as `skipped_steps`.
+        accumulate: parts in which a step is computed, one after the other, so that it needs the memory of one part. The
+            gradient is that of the whole batch; batch norm sees a part at a time.
         stride: sizes must be multiples of it; found from the network unless given.
 
     Raises:
@@ -61,6 +64,7 @@ class MixSizeModel(keras.Model):
         l2: float = 0.0,
         l2_filter: str = "kernels",
         max_skipped: int | None = 20,
+        accumulate: int = 1,
         stride: int | None = None,
         **kwargs,
     ):
@@ -73,6 +77,7 @@ class MixSizeModel(keras.Model):
             raise ValueError(f"l2 must not be negative, got {l2!r}")
         if max_skipped is not None:
             check_count("max_skipped", max_skipped)
+        check_count("accumulate", accumulate)
         check_choice("l2_filter", l2_filter, L2_FILTERS)
         super().__init__(**{"name": f"mixsize_{network.name}"} | kwargs)
         self.network = network
@@ -80,6 +85,7 @@ class MixSizeModel(keras.Model):
         self.l2 = l2
         self.l2_filter = l2_filter
         self.max_skipped = max_skipped
+        self.accumulate = accumulate
         self.stride = stride if stride is not None else cost.model_stride(network)
         state = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
         self._norm = self.add_weight(name="smoothing_norm", dtype="float32", **state)
@@ -97,9 +103,10 @@ class MixSizeModel(keras.Model):
 
     def get_config(self):
         """Return what `from_config` needs, the wrapped network included."""
-        options = ("smoothing", "l2", "l2_filter", "max_skipped", "stride")
-        own = {name: getattr(self, name) for name in options}
-        return super().get_config() | own | {"network": keras.saving.serialize_keras_object(self.network)}
+        gradient = {"smoothing": self.smoothing, "l2": self.l2, "l2_filter": self.l2_filter}
+        own = {"max_skipped": self.max_skipped, "accumulate": self.accumulate, "stride": self.stride}
+        network = keras.saving.serialize_keras_object(self.network)
+        return super().get_config() | gradient | own | {"network": network}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -272,11 +279,16 @@ class MixSizeModel(keras.Model):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
         weights = self.trainable_weights
         statistics = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
-        with tf.GradientTape() as tape:
-            predictions = self(images, training=True)
-            loss = self.compute_loss(images, labels, predictions, sample_weight, training=True)
-            scaled_loss = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled_loss, weights)
+
+        def forward_backward(images, labels, sample_weight):
+            with tf.GradientTape() as tape:
+                predictions = self(images, training=True)
+                loss = self.compute_loss(images, labels, predictions, sample_weight, training=True)
+                scaled_loss = self.optimizer.scale_loss(loss)
+            return tape.gradient(scaled_loss, weights), loss, predictions
+
+        batch = (images, labels, sample_weight)
+        gradients, loss, predictions = in_parts(forward_backward, batch, self.accumulate)
         # Keras divides the loss by the number of replicas, so that gradients add up; the log wants it whole
         loss = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
         self._update(gradients, weights, statistics, (images, labels, predictions, sample_weight, loss))
