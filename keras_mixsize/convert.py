@@ -20,10 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.damage import BROKEN, FAULTS, GOOD, data_fault
+from keras_mixsize.decoding import decode
 from keras_mixsize.encoded import EncodedSource, FileSource, RecordSource
 from keras_mixsize.examples import ArraySource, Source
 from keras_mixsize.files import in_parallel, replaced
-from keras_mixsize.images import decode
 from keras_mixsize.records import MANIFEST
 
 _KEPT = ("settings", "class_names", "channels", "examples")

@@ -16,8 +16,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize import images as images_lib
 from keras_mixsize.damage import GOOD, Damaged, DamagePolicy, SkipList, attempt, data_fault, fault_of, refuse
+from keras_mixsize.decoding import decode, render_batch
 from keras_mixsize.examples import Source, check_labels, on_host
 from keras_mixsize.records import RecordIndex, read_image
 
@@ -69,55 +69,32 @@ class EncodedSource(Source):
 
     def _load(self, indices, seeds, size, transform, settle):
         """Return (images, indices); where the batch cannot be rendered, `settle` names the examples to use instead."""
-        batch = tf.shape(indices)[0]
-        copies = tf.transpose(tf.reshape(seeds, [-1, batch]))  # [B, D]
-        render_one = functools.partial(self._render_one, size=size, transform=transform)
-        render_all = functools.partial(_map, render_one, shape=[None, None, None, self.channels], dtype=tf.float32)
+        options = {"transform": transform, "channels": self.channels, "pixel_limit": self.damage.max_pixels}
+        render = functools.partial(render_batch, self.read, size=size, **options)
 
         def settled():
-            faults = functools.partial(self._faults, copies, render_one)
-            chosen = settle(indices, faults)
-            return render_all(chosen, copies), chosen
+            copies = tf.transpose(tf.reshape(seeds, [-1, tf.shape(indices)[0]]))  # [B, D]
+            chosen = settle(indices, functools.partial(self._faults, copies, render))
+            return render(chosen, seeds), chosen
 
-        images = attempt(render_all, (indices, copies), tf.zeros([0, 0, 0, 0, self.channels]))
-        failed = (tf.shape(images)[0] == 0) & (batch > 0)
-        images, indices = tf.cond(failed, settled, lambda: (images, indices))
-        return tf.reshape(tf.transpose(images, [1, 0, 2, 3, 4]), [-1, size, size, self.channels]), indices
+        images = attempt(render, (indices, seeds), tf.zeros([0, 0, 0, self.channels]))
+        failed = (tf.shape(images)[0] == 0) & (tf.size(seeds) > 0)
+        return tf.cond(failed, settled, lambda: (images, indices))
 
-    def _render_one(self, index, copies, *, size, transform):
-        """Return the D copies of an example, `[D, size, size, C]`; fails in the graph if it is damaged."""
-        data = self.read(index)
-        fault = data_fault(data, self.damage.max_pixels)
-        with tf.control_dependencies([tf.debugging.assert_equal(fault, GOOD)]):
-            return render_encoded(tf.identity(data), copies, size, transform, self.channels)
-
-    def _faults(self, copies, render_one, indices, suspects):
+    def _faults(self, copies, render, indices, suspects):
         """Return the fault of each suspect, 0 for none and for the others: int32 `[B]`."""
-        shows = lambda index: data_fault(self.read(index), self.damage.max_pixels)  # noqa: E731
-        decodes = lambda index: images_lib.decode(self.read(index), self.channels)  # noqa: E731
 
-        def fault(index, copies, suspect):
-            return tf.cond(suspect, lambda: fault_of(index, copies, shows, render_one, decodes), lambda: GOOD)
+        def fault(row):
+            index, seeds, suspect = row
+            shows = lambda index: data_fault(self.read(index), self.damage.max_pixels)  # noqa: E731
+            renders = lambda index, seeds: render(index[None], seeds)  # noqa: E731
+            decodes = lambda index: decode(self.read(index), self.channels)  # noqa: E731
+            return tf.cond(suspect, lambda: fault_of(index, seeds, shows, renders, decodes), lambda: GOOD)
 
-        return _map(fault, indices, copies, suspects, shape=[], dtype=tf.int32)
+        return tf.map_fn(fault, (indices, copies, suspects), fn_output_signature=tf.int32)
 
     def _refuse(self, indices, faults):
         return refuse(indices, faults, self.describe)
-
-
-def render_encoded(data, seeds, size, transform, channels):
-    image = images_lib.decode(data, channels)
-    sides = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32))
-    height, width = (tf.fill(tf.shape(seeds), side) for side in sides)
-    windows = transform.augmentation.windows(height, width, seeds)
-    options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
-    return images_lib.render_windows(image, windows, size, **options)
-
-
-def _map(function, *columns, shape, dtype):
-    """Return `function` of each row of the columns, stacked; the results have a static shape and a dtype."""
-    spec = tf.TensorSpec(shape, dtype)
-    return tf.map_fn(lambda row: function(*row), columns, fn_output_signature=spec)
 
 
 class BytesSource(EncodedSource):
