@@ -3,7 +3,8 @@
     python experiments/benchmark_zoo.py --output=docs/benchmarks/zoo.json
     python experiments/benchmark_zoo.py --networks=resnet44 --precisions=float32 --rounds=5
 
-Networks have their full width and the recipe's own sizes and number of classes; batches too, where they fit in memory (--imagenet_batch).
+Networks have their full width and the recipe's own sizes and number of classes; batches too, where memory and patience
+allow it (--cifar_batch, --imagenet_batch).
 Each network and precision has a process of its own. In it the plain step, stock Keras `compile` and `train_on_batch` at the
 fixed base size, alternates with the step of each bucket, smoothing and weight decay included. Times are divided by the bucket's
 cost in pixels, so a ratio of 1 means: as many pixels take as long. Memory is the peak of the process during the bucket's steps.
@@ -30,15 +31,16 @@ NETWORKS = flags.DEFINE_list("networks", NAMES, "Networks of the paper.")
 CHOSEN = flags.DEFINE_list("precisions", ["float32", "mixed_bfloat16"], f"Of {', '.join(PRECISIONS)}.")
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Measured steps of each bucket, after one that compiles.", lower_bound=2)
 BATCH = flags.DEFINE_integer(
-    "imagenet_batch", 32, "Base batch of the ImageNet rows; the recipe's is 256.", lower_bound=8
+    "imagenet_batch", 16, "Base batch of the ImageNet rows; the recipe's is 256.", lower_bound=8
 )
+CIFAR_BATCH = flags.DEFINE_integer("cifar_batch", 64, "Base batch of the CIFAR rows, as the recipes.", lower_bound=24)
 ONE = flags.DEFINE_boolean("one", False, "Measure the one network and precision in this process.")
 OUTPUT = flags.DEFINE_string("output", "runs/benchmark_zoo.json", "File for the figures.")
 
 
 def buckets_of(recipe: kms.presets.Recipe) -> tuple[kms.Bucket, list[kms.Bucket]]:
     """Return the base and every other bucket of the recipe's B+ and D+ regimes."""
-    options = {"base_batch": BATCH.value} if recipe.family.startswith("imagenet") else {}
+    options = {"base_batch": BATCH.value if recipe.family.startswith("imagenet") else CIFAR_BATCH.value}
     regimes = [kms.Regime.preset(f"{recipe.family}/{mode}", **options) for mode in ("baseline", "b+", "d+")]
     shapes = {(b.size, b.batch, b.duplicates): b for regime in regimes for b in regime.buckets}
     return regimes[0].base, sorted(shapes.values(), key=lambda bucket: (bucket.size, bucket.duplicates))
@@ -141,7 +143,7 @@ def show(result: dict) -> None:
 def measure_apart(network: str, precision: str, part: pathlib.Path) -> dict:
     """Return what a process of its own measures."""
     arguments = [f"--networks={network}", f"--precisions={precision}", f"--output={part}", "--one"]
-    options = [f"--rounds={ROUNDS.value}", f"--imagenet_batch={BATCH.value}"]
+    options = [f"--rounds={ROUNDS.value}", f"--imagenet_batch={BATCH.value}", f"--cifar_batch={CIFAR_BATCH.value}"]
     subprocess.run([sys.executable, __file__, *arguments, *options], check=True)
     return json.loads(part.read_text())
 
@@ -157,7 +159,8 @@ def main(_):
         for precision in CHOSEN.value:
             results.append(measure_apart(network, precision, part))
             show(results[-1])
-            settings = {"rounds": ROUNDS.value, "imagenet_batch": BATCH.value, "versions": versions()}
+            settings = {"rounds": ROUNDS.value, "imagenet_batch": BATCH.value, "cifar_batch": CIFAR_BATCH.value}
+            settings |= {"versions": versions()}
             replace_file(output, json.dumps(settings | {"results": results}, indent=1))
     part.unlink()
     console.print(f"figures in {output}")

@@ -140,7 +140,8 @@ def zoo() -> str:
         title = f"**{result['network']}, {result['precision']}** (plain step {spread(result['plain_ms'], 0)} ms)"
         parts.append(f"{title}\n\n{table(header, rows)}")
     closing = (
-        f"Medians and quartiles of {facts['rounds']} steps; base batch of the ImageNet rows {facts['imagenet_batch']}. "
+        f"Medians and quartiles of {facts['rounds']} steps; base batch of the CIFAR rows {facts['cifar_batch']}, "
+        f"of the ImageNet rows {facts['imagenet_batch']}. "
         f"{machine(facts['versions'])}"
     )
     return "\n\n".join([*parts, closing])
