@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import cost
-from keras_mixsize.bucket import check_count
+from keras_mixsize.bucket import check_choice, check_count
 from keras_mixsize.cascade import Cascade, fit_cascade
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.model_card import describe_signature, make_manifest, model_card, size_entry
@@ -46,6 +46,8 @@ from keras_mixsize.signatures import (
 )
 from keras_mixsize.warmup_requests import write_requests
 
+COSTS = ("multiply_adds", "latency_ms")
+
 
 @dataclasses.dataclass(frozen=True)
 class FitCascade:
@@ -56,12 +58,14 @@ class FitCascade:
         labels: integers `[N]`.
         accuracy: wanted, in [0, 1]; that of the most accurate size unless given.
         sizes: the small and the large size; the cheapest pair of all unless given.
+        cost: what "cheapest" means: `"multiply_adds"`, or `"latency_ms"` as the exported report measured it.
     """
 
     images: np.ndarray
     labels: np.ndarray
     accuracy: float | None = None
     sizes: tuple[int, int] | None = None
+    cost: str = "multiply_adds"
 
 
 def export_saved_model(
@@ -114,14 +118,16 @@ def export_saved_model(
     _check_model(model, preprocessing)
     class_names = _class_names(model, class_names, calibration)
     default_size = _default_size(default_size, sizes, report)
-    _check_cascade(cascade, sizes)
+    _check_cascade(cascade, sizes, _times(report))
     check_count("top", top)
     check_count("batches", batches)
     with _new_folder(path, version) as folder:
         network = MultiSizeNetwork(model, measure_statistics(model, sizes, calibration, batches))
         costs = {size: cost.multiply_adds(model, size) for size in sizes}
         if isinstance(cascade, FitCascade):
-            cascade = _fit(cascade, network, preprocessing, _time_or(costs, report))
+            cascade = _fit(
+                cascade, network, preprocessing, {"multiply_adds": costs, "latency_ms": _times(report)}[cascade.cost]
+            )
         answer = Answer(class_names, min(top, len(class_names)))
         options = {"default_size": default_size, "cascade": cascade}
         functions = make_signatures(network, preprocessing, answer, limits, **options)
@@ -194,12 +200,6 @@ def _fit(
     return fit_cascade({size: probabilities(size) for size in sizes}, wanted.labels, costs, wanted.accuracy)
 
 
-def _time_or(costs: dict[int, int], report: SizeReport | None) -> dict[int, float]:
-    """Return each size's measured time if the report has all of them, else its multiply-adds."""
-    times = {row.size: row.latency_ms for row in report.rows if row.latency_ms} if report is not None else {}
-    return times if set(costs) <= set(times) else costs
-
-
 @contextlib.contextmanager
 def _new_folder(path: str | os.PathLike, version: int) -> Iterator[pathlib.Path]:
     """Yield a temporary folder that takes its place as `path/version` at the end, or disappears after an error."""
@@ -262,13 +262,23 @@ def _default_size(size: int | None, sizes: tuple[int, ...], report: SizeReport |
     return size if size is not None else best
 
 
-def _check_cascade(cascade: FitCascade | Cascade | None, sizes: tuple[int, ...]) -> None:
+def _check_cascade(cascade: FitCascade | Cascade | None, sizes: tuple[int, ...], times: dict[int, float]) -> None:
     if cascade is None:
         return
     pair = (cascade.small, cascade.large) if isinstance(cascade, Cascade) else cascade.sizes or sizes
     if len(pair) < 2 or not set(pair) <= set(sizes):
         raise ValueError(f"cascade must be of two of the exported sizes {sizes}, got {pair}")
-    if isinstance(cascade, FitCascade) and len(cascade.images) != len(cascade.labels):
+    if isinstance(cascade, Cascade):
+        return
+    if len(cascade.images) != len(cascade.labels):
         raise ValueError(
             f"cascade must have a label for each image, got {len(cascade.images)} and {len(cascade.labels)}"
         )
+    check_choice("cost", cascade.cost, COSTS)
+    if cascade.cost == "latency_ms" and not set(pair) <= set(times):
+        raise ValueError(f"cost must be 'multiply_adds' without a report that has the latency of all sizes {pair}")
+
+
+def _times(report: SizeReport | None) -> dict[int, float]:
+    """Return the measured milliseconds per image of the sizes that have them."""
+    return {row.size: row.latency_ms for row in report.rows if row.latency_ms} if report is not None else {}

@@ -66,11 +66,15 @@ class ServedModel:
     Args:
         module: the loaded SavedModel.
         manifest: what it says of itself; docs/serving.md describes it.
+
+    Attributes:
+        manifest: as above.
+        signatures: the SavedModel's functions by name, for tensors; `predict` is for everything else.
     """
 
     def __init__(self, module, manifest: dict):
         self.manifest = manifest
-        self._signatures = module.signatures
+        self.signatures = module.signatures
         self._module = module  # keeps the variables alive
 
     @property
@@ -154,10 +158,14 @@ class ServedModel:
         return max(rows, key=lambda row: self._known(row, "accuracy")["value"])["size"]
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run every size once on black images of that size, so that the first answer takes no longer than the others."""
+        """Run each signature once on black images, so that the first answer takes no longer than the others."""
+        channels = self.manifest["input"]["channels"]
         for size in self.sizes:
-            for dtype in (np.uint8, np.float32):
-                self.predict(np.zeros([batch, size, size, self.manifest["input"]["channels"]], dtype), size=size)
+            for images in _black(batch, size, channels):
+                self.predict(images, size=size)
+        if self.manifest["cascade"] is not None:
+            for images in _black(batch, max(self.sizes), channels):
+                self.predict_cascade(images)
 
     def _known(self, row: dict, name: str):
         if row[name] is None:
@@ -199,12 +207,19 @@ class ServedModel:
 
     def _run(self, signature: str, **inputs: tf.Tensor) -> Prediction:
         try:
-            answer = {name: value.numpy() for name, value in self._signatures[signature](**inputs).items()}
+            answer = {name: value.numpy() for name, value in self.signatures[signature](**inputs).items()}
         except tf.errors.InvalidArgumentError as error:
             raise ValueError(f"images cannot be answered: {_reason(error.message)}") from error
         names = np.array([[name.decode() for name in row] for row in answer["top_names"]])
         tops = (answer["top_labels"], names, answer["top_probabilities"])
         return Prediction(answer["probabilities"], answer["logits"], *tops, answer["sizes"])
+
+
+def _black(batch: int, size: int, channels: int) -> list:
+    """Return a batch of black images as each kind of input: uint8, float32 and, if there are such files, PNG."""
+    pixels = np.zeros([batch, size, size, channels], np.uint8)
+    files = [[tf.io.encode_png(pixels[0]).numpy()] * batch] if channels in (1, 3) else []
+    return [pixels, pixels.astype(np.float32), *files]
 
 
 def _suffix(images: tf.Tensor) -> str:

@@ -255,6 +255,11 @@ def test_the_preprocessing_is_the_reports_unless_given(colour_network, report, t
         ({"default_size": 9}, r"default_size must be one of \(8, 12\), got 9"),
         ({"cascade": FitCascade(np.zeros([2, 8, 8, 3]), np.zeros(3))}, "a label for each image"),
         ({"cascade": FitCascade(np.zeros([2, 8, 8, 3]), np.zeros(2), sizes=(8, 9))}, "two of the exported sizes"),
+        ({"cascade": FitCascade(np.zeros([2, 8, 8, 3]), np.zeros(2), cost="time")}, "cost must be one of"),
+        (
+            {"cascade": FitCascade(np.zeros([2, 8, 8, 3]), np.zeros(2), cost="latency_ms")},
+            "cost must be 'multiply_adds'",
+        ),
         ({"top": 0}, "top must be"),
         ({"version": 0}, "version must be"),
         ({"preprocessing": Preprocessing(mean=(0.5,), std=(0.5,))}, "model's 3 channels"),

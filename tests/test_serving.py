@@ -163,7 +163,7 @@ def test_a_huge_image_is_refused_from_its_header_in_milliseconds(served):
 @pytest.mark.parametrize("batch", [0, 9])
 def test_the_signatures_themselves_refuse_such_batches(served, batch):
     with pytest.raises(tf.errors.InvalidArgumentError, match="the batch must hold at least 1"):
-        served._signatures["serve_8_uint8"](images=tf.zeros([batch, 8, 8, 1], tf.uint8))
+        served.signatures["serve_8_uint8"](images=tf.zeros([batch, 8, 8, 1], tf.uint8))
 
 
 def test_an_export_without_a_cascade_says_so(tmp_path):
@@ -222,3 +222,10 @@ def test_the_file_alone_serves_without_the_rest_of_the_package(path, tmp_path):
 def test_the_format_is_the_exports():
     card = kms.model_card
     assert (serving.FORMAT, serving.FORMAT_VERSION) == (card.FORMAT, card.FORMAT_VERSION)
+
+
+@pytest.mark.slow
+def test_every_python_block_of_the_page_runs():
+    root = pathlib.Path(kms.__file__).parents[1]
+    command = [sys.executable, str(root / "tests/run_page.py"), str(root / "docs/serving.md")]
+    subprocess.run(command, check=True, timeout=900)

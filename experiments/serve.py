@@ -1,0 +1,165 @@
+"""Serves an export with KServe's Python server: REST V1, TensorFlow Serving's form, and V2.
+
+    python -m venv serving && serving/bin/pip install kserve tensorflow-cpu
+    serving/bin/python experiments/serve.py --model_dir=exported --http_port=8080
+
+    curl -d '{"signature_name": "serve_bytes_24", "instances": [{"b64": "'$(base64 -w0 boot.jpg)'"}]}' \
+        localhost:8080/v1/models/mixsize:predict
+
+It listens on this machine only. It needs kserve and TensorFlow, in an environment of their own, and of this repository only this
+file and keras_mixsize/serving.py. V1 takes `instances`: encoded files as {"b64": ...}, or arrays of numbers, 0..255; and either
+`signature_name` (`serve_24`, `serve_bytes_24`, `serve_cascade`) or `size` (a number or "cascade"). V2 takes one input, `images`
+of UINT8 or FP32, or `image_bytes` of BYTES, and the parameter `size`. What the model refuses is answered with 400.
+"""
+
+import argparse
+import asyncio
+import base64
+import importlib.util
+import pathlib
+import socket
+import uuid
+
+import kserve
+import numpy as np
+from kserve import InferOutput, InferRequest, InferResponse
+from kserve.errors import InvalidInput
+from kserve.model_repository import ModelRepository
+from kserve.protocol.dataplane import DataPlane
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
+from kserve.protocol.rest.server import RESTServer
+
+NAME = "mixsize"
+SERVING = pathlib.Path(__file__).parents[1] / "keras_mixsize/serving.py"
+
+
+def load_serving():
+    """Return keras_mixsize/serving.py as a module by itself, so that nothing else of the package is needed."""
+    spec = importlib.util.spec_from_file_location("serving", SERVING)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class MixSizeModel(kserve.Model):
+    """The export behind KServe's protocols.
+
+    Args:
+        served: what `serving.load` returned.
+    """
+
+    def __init__(self, served):
+        super().__init__(NAME)
+        self.served = served
+        self.ready = True
+
+    async def predict(self, payload, headers=None, response_headers=None):
+        """Answer a V1 request (a dict) or a V2 request."""
+        is_v2 = isinstance(payload, InferRequest)
+        try:
+            images, size = read_v2(payload) if is_v2 else read_v1(payload)
+            # In a thread, so that the server goes on taking requests
+            prediction = await asyncio.to_thread(answer, self.served, images, size)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(str(error)) from error
+        return write_v2(payload.id or str(uuid.uuid4()), prediction) if is_v2 else write_v1(prediction)
+
+
+def answer(served, images, size):
+    """Return the prediction at a size, at the nearest one (None) or by the cascade ("cascade")."""
+    return served.predict_cascade(images) if size == "cascade" else served.predict(images, size=size)
+
+
+def read_v1(payload: dict):
+    """Return images and size of a V1 request.
+
+    Raises:
+        ValueError: no instances, a mixture of files and arrays, arrays of various shapes, or a name of no signature.
+    """
+    instances = payload.get("instances")
+    if not isinstance(instances, list) or not instances:
+        raise ValueError("instances must be a list of at least one image")
+    size = payload.get("size", size_of(payload.get("signature_name", "")))
+    if all(isinstance(instance, dict) for instance in instances):
+        return [base64.b64decode(instance["b64"], validate=True) for instance in instances], size
+    pixels = np.array(instances)
+    if not np.issubdtype(pixels.dtype, np.integer) or pixels.size and (pixels.min() < 0 or pixels.max() > 255):
+        raise ValueError('instances must be arrays of whole numbers in 0..255, or encoded files as {"b64": ...}')
+    return pixels.astype(np.uint8), size
+
+
+def size_of(signature: str):
+    """Return the size that a signature's name asks for: `serve_bytes_24` 24, `serve_cascade` "cascade", others None."""
+    last = [part for part in signature.split("_") if part not in ("bytes", "uint8")][-1]
+    if last == "cascade":
+        return last
+    if last.isdecimal():
+        return int(last)
+    if signature in ("", "serving_default", "serve_bytes"):
+        return None
+    raise ValueError(
+        f"signature_name must be serve_SIZE, serve_bytes_SIZE, serve_cascade or serving_default, got {signature}"
+    )
+
+
+def read_v2(request: InferRequest):
+    """Return images and size of a V2 request."""
+    if len(request.inputs) != 1 or request.inputs[0].name not in ("images", "image_bytes"):
+        raise ValueError(f"inputs must be one, images or image_bytes, got {[value.name for value in request.inputs]}")
+    size = (request.parameters or {}).get("size")
+    values = request.inputs[0].as_numpy()
+    if request.inputs[0].name == "images":
+        return values, size
+    return [base64.b64decode(value, validate=True) for value in values.ravel().tolist()], size
+
+
+def columns(prediction) -> dict[str, np.ndarray]:
+    """Return the outputs by the names of the signatures."""
+    return {
+        "probabilities": prediction.probabilities,
+        "logits": prediction.logits,
+        "top_labels": prediction.labels,
+        "top_names": prediction.names,
+        "top_probabilities": prediction.confidences,
+        "sizes": prediction.sizes,
+    }
+
+
+def write_v1(prediction) -> dict:
+    """Return a V1 answer: a row per image."""
+    lists = {name: values.tolist() for name, values in columns(prediction).items()}
+    return {"predictions": [dict(zip(lists, row)) for row in zip(*lists.values())]}
+
+
+def write_v2(identity: str, prediction) -> InferResponse:
+    """Return a V2 answer: a tensor per output."""
+    types = {"f": "FP32", "i": "INT32", "U": "BYTES"}
+    outputs = []
+    for name, values in columns(prediction).items():
+        output = InferOutput(name, list(values.shape), types[values.dtype.kind])
+        output.set_data_from_numpy(values.astype(object) if values.dtype.kind == "U" else values, binary_data=False)
+        outputs.append(output)
+    return InferResponse(identity, NAME, outputs)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_dir", default="exported", help="what export.py wrote")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at; others than this machine's only by choice"
+    )
+    parser.add_argument("--http_port", type=int, default=8080)
+    arguments = parser.parse_args()
+    served = load_serving().load(arguments.model_dir)
+    served.warm_up()
+    models = ModelRepository()
+    models.update(MixSizeModel(served))
+    planes = DataPlane(model_registry=models), ModelRepositoryExtension(model_registry=models)
+    # KServe's own ModelServer listens at all addresses
+    with socket.create_server((arguments.host, arguments.http_port)) as listening:
+        print(f"listening at http://{arguments.host}:{listening.getsockname()[1]}", flush=True)
+        RESTServer("kserve.model_server:app", *planes, arguments.http_port).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main()
