@@ -125,7 +125,9 @@ def _examples(data, batch: int, options: dict):
     if isinstance(data, tuple) and len(data) == 2:
         data = ArraySource(*data)
     if isinstance(data, Source):
-        render = tf.function(functools.partial(data.render, transform=Transform(**options)), reduce_retracing=True)
+        render = tf.function(
+            functools.partial(data.render, transform=Transform(decode="exact", **options)), reduce_retracing=True
+        )
         return functools.partial(_source_batches, data, render, batch)
     if isinstance(data, tf.data.Dataset):
         return functools.partial(_pipeline_batches, data, batch, options)
