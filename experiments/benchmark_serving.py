@@ -16,7 +16,7 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import app, flags, logging
 
 import keras_mixsize as kms
 from one_run import RunConfig, console, load_source, replace_file, versions
@@ -104,11 +104,12 @@ def cascade_times(served: kms.serving.ServedModel, test: kms.sources.ArraySource
 
 
 def main(_):
+    logging.set_verbosity(logging.WARNING)  # TensorFlow tells the names of all captured weights otherwise
     folder = pathlib.Path(RUN.value)
     config = RunConfig.from_dict(json.loads((folder / "results.json").read_text())["config"])
     served = kms.serving.load(EXPORTED.value)
     with tempfile.TemporaryDirectory() as place:
-        keras.saving.load_model(folder / "model.keras").export(place, verbose=False)
+        keras.saving.load_model(folder / "model.keras").network.export(place, verbose=False)
         plain = tf.saved_model.load(place)
         batches = [int(batch) for batch in BATCHES.value]
         sizes = [compare(served, plain, size, batch) for size in served.sizes for batch in batches]

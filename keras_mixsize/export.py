@@ -125,34 +125,37 @@ def export_saved_model(
         network = MultiSizeNetwork(model, measure_statistics(model, sizes, calibration, batches))
         costs = {size: cost.multiply_adds(model, size) for size in sizes}
         if isinstance(cascade, FitCascade):
-            cascade = _fit(
-                cascade, network, preprocessing, {"multiply_adds": costs, "latency_ms": _times(report)}[cascade.cost]
-            )
+            cascade = _fit(cascade, network, preprocessing, {COSTS[0]: costs, COSTS[1]: _times(report)}[cascade.cost])
         answer = Answer(class_names, min(top, len(class_names)))
-        options = {"default_size": default_size, "cascade": cascade}
-        functions = make_signatures(network, preprocessing, answer, limits, **options)
+        shared = {"default_size": default_size, "cascade": cascade}
+        functions = make_signatures(network, preprocessing, answer, limits, **shared)
         _save(folder, network, answer, functions)
         write_requests(folder, warm_up_inputs(functions, network.channels, min(sizes)), model.name)
-        calibrated = calibration is not None
         manifest = make_manifest(
             model.name,
-            [size_entry(size, costs[size], report, calibrated) for size in sizes],
+            [size_entry(size, costs[size], report, calibration is not None) for size in sizes],
             class_names=class_names,
             top=answer.top,
             channels=network.channels,
             limits=dataclasses.asdict(limits),
             preprocessing=preprocessing,
-            calibration_batches=batches if calibrated else None,
+            calibration_batches=batches if calibration is not None else None,
             report=report,
-            signatures={
-                name: describe_signature(inputs_of(function), function.structured_outputs)
-                for name, function in functions.items()
-            },
-            **options,
+            signatures=_describe(functions),
+            **shared,
         )
-        (folder / "assets.extra/manifest.json").write_text(json.dumps(manifest, indent=1))
-        (folder / "assets.extra/MODEL_CARD.md").write_text(model_card(manifest))
+        _write_texts(folder, manifest)
     return pathlib.Path(path) / str(version)
+
+
+def _describe(functions: dict) -> dict[str, dict]:
+    described = {name: (inputs_of(function), function.structured_outputs) for name, function in functions.items()}
+    return {name: describe_signature(*specs) for name, specs in described.items()}
+
+
+def _write_texts(folder: pathlib.Path, manifest: dict) -> None:
+    (folder / "assets.extra/manifest.json").write_text(json.dumps(manifest, indent=1))
+    (folder / "assets.extra/MODEL_CARD.md").write_text(model_card(manifest))
 
 
 def warm_up_inputs(functions: dict, channels: int, size: int) -> dict[str, dict[str, np.ndarray]]:
