@@ -105,7 +105,8 @@ def load_source(dataset: str, split: str, data_dir: str | None = None, class_nam
 
     Args:
         dataset: `embedded`; `fashion_mnist` (with `data_dir` the full set's IDX files, else tfds's); `clipart` (`data_dir` is
-            the folder that make_clipart.py made); `folder:PATH` (with train/ and test/ in it); or a tfds name.
+            the folder that make_clipart.py made); `folder:PATH` (with train/ and test/ in it, a folder per class in each);
+            `records:PATH` (with train/ and test/ in it, as convert.py writes them); or a tfds name.
         split: `train` or `test`.
         data_dir: of the data set.
         class_names: of the training folder, for the test folder's numbers to be the same.
@@ -119,6 +120,8 @@ def load_source(dataset: str, split: str, data_dir: str | None = None, class_nam
     if dataset == "clipart" or dataset.startswith("folder:"):
         root = data_dir if dataset == "clipart" else dataset.removeprefix("folder:")
         return kms.sources.folder(pathlib.Path(root) / split, class_names=class_names)
+    if dataset.startswith("records:"):
+        return kms.sources.records(pathlib.Path(dataset.removeprefix("records:")) / split)
     split = TEST_SPLITS.get(dataset, split) if split == "test" else split
     return kms.sources.tfds_source(dataset, split, data_dir=data_dir)
 

@@ -24,7 +24,9 @@ from one_run import PRECISIONS, STRATEGIES, RunConfig, choose_regime, console, r
 
 RECIPE = flags.DEFINE_string("recipe", "embedded/resnet8/d+", "Data set, network and mode; --list shows them.")
 LIST = flags.DEFINE_boolean("list", False, "Print every recipe and stop.")
-DATASET = flags.DEFINE_string("dataset", None, "embedded, fashion_mnist, clipart, folder:PATH, or a tfds data set.")
+DATASET = flags.DEFINE_string(
+    "dataset", None, "embedded, fashion_mnist, clipart, folder:PATH, records:PATH, or tfds's."
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data set lies (tfds: its data_dir).")
 MODEL = flags.DEFINE_enum("model", None, kms.models.names(), "Network.")
 REGIME = flags.DEFINE_string("regime", None, "Preset, text form such as 32:0.5,16:0.5, or a JSON file.")

@@ -8,7 +8,7 @@ Source: Hoffer et al., "Mix & Match: training convnets with mixed image sizes fo
 resiliency", arXiv 1908.08986.
 """
 
-from keras_mixsize import callbacks, converters, images, models, presets, recipes, serving, sources
+from keras_mixsize import callbacks, converters, images, models, presets, recipes, service, serving, sources
 from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
 from keras_mixsize.capacity import max_batch
@@ -40,8 +40,8 @@ __all__ = [
     "WholeImage",
     "calibrate",
     "calibrated",
-    "converters",
     "callbacks",
+    "converters",
     "evaluate_sizes",
     "export_saved_model",
     "images",
@@ -49,6 +49,7 @@ __all__ = [
     "models",
     "presets",
     "recipes",
+    "service",
     "serving",
     "smooth",
     "sources",
