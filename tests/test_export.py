@@ -206,12 +206,14 @@ def disk_size(folder):
 
 
 @pytest.mark.slow
-def test_the_export_is_little_larger_than_kerass_own(tmp_path):
+def test_the_export_is_little_larger_than_the_weights_and_kerass_graph(tmp_path):
     model = kms.models.build("resnet50", classes=1000)
     folder = export_saved_model(model, tmp_path / "ours", (96, 128, 224, 288))
     model.export(tmp_path / "keras", verbose=False)
+    weights = sum(weight.numpy().nbytes for weight in model.weights)  # Keras 3.15.1 writes them twice
     statistics = sum(2 * 4 * layer.moving_mean.shape[0] for layer in batch_norm_layers(model))
-    assert disk_size(folder) <= 1.01 * disk_size(tmp_path / "keras") + 4 * statistics
+    plain = weights + (tmp_path / "keras/saved_model.pb").stat().st_size
+    assert disk_size(folder) <= 1.01 * plain + 4 * statistics
 
 
 def test_each_signature_answers_its_warm_up_request(folder, loaded):
