@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
@@ -31,7 +31,7 @@ $(INSTALLED): requirements.txt setup.py Makefile
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	grep -v '^tensorflow>' requirements.txt > $(VENV)/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check 'tensorflow-cpu>=2.21' -r $(VENV)/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check 'pytest>=9' 'hypothesis>=6.150' 'ruff>=0.15' 'tensorboard>=2.20'
+	$(BIN)/pip install --quiet --disable-pip-version-check 'pytest>=9' 'hypothesis>=6.150' 'pytest-xdist>=3.8' 'ruff>=0.15' 'tensorboard>=2.20'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 

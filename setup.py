@@ -20,7 +20,7 @@ setup(
     package_data={"keras_mixsize": ["data/*"]},
     install_requires=REQUIREMENTS,
     extras_require={
-        "dev": ["pytest>=9", "hypothesis>=6.150", "ruff>=0.15"],
+        "dev": ["pytest>=9", "hypothesis>=6.150", "pytest-xdist>=3.8", "ruff>=0.15"],
         "tensorboard": ["tensorboard>=2.20"],
     },
 )
