@@ -46,6 +46,7 @@ class RunConfig:
         precision: Keras's dtype policy.
         strategy: `none`, `mirrored` (all GPUs of this machine), `multi_worker` (TF_CONFIG says which machines) or `tpu`.
         tensorboard: write TensorBoard logs; needs the extra of that name.
+        resume: save the state of the run every five minutes and at SIGTERM, and go on from it if it is there.
     """
 
     recipe: kms.presets.Recipe
@@ -62,6 +63,7 @@ class RunConfig:
     precision: str = "float32"
     strategy: str = "none"
     tensorboard: bool = True
+    resume: bool = False
 
     def __post_init__(self):
         check_choice("precision", self.precision, PRECISIONS)
@@ -231,8 +233,10 @@ def replace_file(path: pathlib.Path, text: str) -> None:
 
 
 def make_callbacks(config: RunConfig) -> list[keras.callbacks.Callback]:
-    """Return the loggers of a run."""
-    callbacks = [keras.callbacks.CSVLogger(f"{config.output}/log.csv")]
+    """Return the loggers of a run, and what lets it go on."""
+    callbacks = [keras.callbacks.CSVLogger(f"{config.output}/log.csv", append=config.resume)]
+    if config.resume:
+        callbacks.append(kms.callbacks.Resume(f"{config.output}/checkpoints"))
     if config.tensorboard:
         if importlib.util.find_spec("tensorboard") is None:
             raise SystemExit("TensorBoard logs need the package tensorboard: install it, or give --notensorboard")

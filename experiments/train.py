@@ -4,6 +4,7 @@
     python experiments/train.py --recipe=cifar10/resnet44/b+ --output=runs/cifar10_resnet44_b+
     python experiments/train.py --recipe=imagenet2012/resnet50/d+ --data_dir=DIR --precision=mixed_bfloat16
     python experiments/train.py --recipe=cifar10/resnet44/d+ --dataset=folder:PATH --epochs=90
+    python experiments/train.py --recipe=cifar10/resnet44/b+ --output=runs/long --resume       # again after a stop
     python experiments/train.py --list
 
 A recipe is data set, network and mode; `--list` prints them all, and each other flag changes one of its settings. ImageNet must
@@ -47,6 +48,7 @@ CALIBRATION = flags.DEFINE_integer("calibration_batches", 200, "Batches of calib
 SEED = flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0)
 OUTPUT = flags.DEFINE_string("output", "runs/train", "Folder for the results.")
 TENSORBOARD = flags.DEFINE_boolean("tensorboard", True, "Write TensorBoard logs.")
+RESUME = flags.DEFINE_boolean("resume", False, "Save the state as training goes, and go on from it if it is there.")
 SMOKE = flags.DEFINE_boolean("smoke", False, "A run of seconds: 512 examples, one epoch, two sizes.")
 
 
@@ -96,6 +98,7 @@ def main(_):
         precision=PRECISION.value,
         strategy=STRATEGY.value,
         tensorboard=TENSORBOARD.value,
+        resume=RESUME.value,
     )
     report = run(config)
     report.plot(f"{config.output}/report.png", title=recipe.name)

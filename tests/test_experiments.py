@@ -46,6 +46,17 @@ def test_a_run_writes_a_picture_a_table_and_both_logs(finished):
     assert list((finished / "tensorboard").rglob("events*"))
 
 
+def test_a_finished_run_that_is_started_again_trains_no_more(tmp_path):
+    arguments = ["--smoke", "--resume", "--notensorboard", f"--output={tmp_path}", "--recipe=embedded/resnet8/baseline"]
+    run_script("train.py", *arguments)
+    first = json.loads((tmp_path / "results.json").read_text())
+    log = (tmp_path / "log.csv").read_text()
+    run_script("train.py", *arguments)
+    second = json.loads((tmp_path / "results.json").read_text())
+    assert second["steps"] == first["steps"] and (tmp_path / "log.csv").read_text() == log
+    assert second["report"]["rows"][0]["accuracy"] == first["report"]["rows"][0]["accuracy"]
+
+
 def test_evaluate_reads_a_run_at_other_sizes(finished, tmp_path):
     arguments = [f"--runs={finished}", "--sizes=12,20", "--calibration_batches=2", f"--output={tmp_path}"]
     run_script("evaluate.py", *arguments)
