@@ -51,6 +51,7 @@ def test_training_in_parts_gives_the_same_weights_and_logs(train, jit_compile):
     assert logs[0] == pytest.approx(logs[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_auxiliary_head_is_trained_in_parts_too(train):
     network = kms.models.amoebanet_a(classes=10, channels=1, cells=1, filters=4)
     recipe = kms.recipes.find("cifar10/amoebanet_a/b+")
@@ -67,6 +68,7 @@ print(model.warm_up(kms.Regime.fixed(64, 256))[0].peak_bytes)
 """
 
 
+@pytest.mark.slow
 def test_parts_need_less_memory():
     def peak(parts):
         done = subprocess.run([sys.executable, "-c", PROBE, str(parts)], capture_output=True, text=True, cwd="tests")

@@ -177,6 +177,7 @@ def test_sigterm_finishes_the_step_saves_and_exits(quick, tmp_path):
     assert found.step == model.position == 9 and found.facts["place"] == {"position": 9, "epoch": 0, "done": 9}
 
 
+@pytest.mark.slow
 def test_sigterm_in_the_last_step_still_ends_the_process(quick, tmp_path):
     with pytest.raises(SystemExit):
         end = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: signal.raise_signal(signal.SIGTERM))

@@ -18,6 +18,7 @@ def held_bytes():
         return peak()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not held_bytes(), reason="this system does not tell its memory")
 def test_a_batch_at_the_limit_fits_and_twice_as_large_would_not(model):
     limit = held_bytes() + 600 * 2**20

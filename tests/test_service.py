@@ -70,6 +70,7 @@ def test_one_consumer_gets_the_batches_of_the_direct_pipeline(servers, shards):
     assert_same(remote.take(STEPS), train.take(STEPS))
 
 
+@pytest.mark.slow
 def test_two_consumers_get_their_rows_of_the_same_steps(servers, shards):
     train = dataset(shards)
 
