@@ -7,7 +7,8 @@ Networks have their full width and the recipe's own sizes and number of classes;
 allow it (--cifar_batch, --imagenet_batch).
 Each network and precision has a process of its own. In it the plain step, stock Keras `compile` and `train_on_batch` at the
 fixed base size, alternates with the step of each bucket, smoothing and weight decay included. Times are divided by the bucket's
-cost in pixels, so a ratio of 1 means: as many pixels take as long. Memory is the peak of the process during the bucket's steps.
+cost in pixels, so a ratio of 1 means: as many pixels take as long. Memory is the peak of the process during the bucket's
+steps. Results of other networks that the file holds already stay in it.
 """
 
 import json
@@ -148,19 +149,30 @@ def measure_apart(network: str, precision: str, part: pathlib.Path) -> dict:
     return json.loads(part.read_text())
 
 
+def earlier(output: pathlib.Path) -> list[dict]:
+    """Return the results that a file holds already, if they have this run's batches."""
+    if not output.exists():
+        return []
+    facts = json.loads(output.read_text())
+    same = (facts["imagenet_batch"], facts["cifar_batch"]) == (BATCH.value, CIFAR_BATCH.value)
+    return [{"rounds": facts.get("rounds"), **result} for result in facts["results"]] if same else []
+
+
 def main(_):
     output = pathlib.Path(OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
     if ONE.value:
         replace_file(output, json.dumps(measure(NETWORKS.value[0], CHOSEN.value[0])))
         return
-    results, part = [], output.with_suffix(".part")
+    results, part = earlier(output), output.with_suffix(".part")
     for network in NETWORKS.value:
         for precision in CHOSEN.value:
-            results.append(measure_apart(network, precision, part))
-            show(results[-1])
-            settings = {"rounds": ROUNDS.value, "imagenet_batch": BATCH.value, "cifar_batch": CIFAR_BATCH.value}
-            settings |= {"versions": versions()}
+            found = measure_apart(network, precision, part) | {"rounds": ROUNDS.value}
+            show(found)
+            results = [done for done in results if (done["network"], done["precision"]) != (network, precision)] + [
+                found
+            ]
+            settings = {"imagenet_batch": BATCH.value, "cifar_batch": CIFAR_BATCH.value, "versions": versions()}
             replace_file(output, json.dumps(settings | {"results": results}, indent=1))
     part.unlink()
     console.print(f"figures in {output}")

@@ -137,10 +137,11 @@ def zoo() -> str:
             ]
             for row in result["buckets"]
         ]
-        title = f"**{result['network']}, {result['precision']}** (plain step {spread(result['plain_ms'], 0)} ms)"
+        plain = f"plain step {spread(result['plain_ms'], 0)} ms, {result['rounds']} rounds"
+        title = f"**{result['network']}, {result['precision']}** ({plain})"
         parts.append(f"{title}\n\n{table(header, rows)}")
     closing = (
-        f"Medians and quartiles of {facts['rounds']} steps; base batch of the CIFAR rows {facts['cifar_batch']}, "
+        f"Medians and quartiles over the rounds; base batch of the CIFAR rows {facts['cifar_batch']}, "
         f"of the ImageNet rows {facts['imagenet_batch']}. "
         f"{machine(facts['versions'])}"
     )
