@@ -82,16 +82,14 @@ def main(_):
         print("\n".join(map(str, kms.presets.RECIPES.values())))
         return
     recipe = choose_recipe()
-    regime = make_regime(recipe)
-    sizes = SIZES.value or sorted({*kms.presets.FAMILIES[recipe.family].sizes, *regime.sizes})
     config = RunConfig(
         recipe=recipe,
         output=OUTPUT.value,
         dataset=DATASET.value,
         data_dir=DATA_DIR.value,
-        regime=regime,
+        regime=make_regime(recipe),
         seed=SEED.value,
-        sizes=tuple(int(size) for size in sizes)[: 2 if SMOKE.value else None],
+        sizes=tuple(map(int, SIZES.value or ())),
         calibration_batches=2 if SMOKE.value else CALIBRATION.value,
         limit=512 if SMOKE.value else None,
         sampling=SAMPLING.value,
@@ -100,6 +98,8 @@ def main(_):
         tensorboard=TENSORBOARD.value,
         resume=RESUME.value,
     )
+    if SMOKE.value:
+        config = dataclasses.replace(config, sizes=config.sizes[:2])
     report = run(config)
     report.plot(f"{config.output}/report.png", title=recipe.name)
     console.print(f"results in {config.output}/results.json")

@@ -13,9 +13,9 @@ from keras_mixsize.bucket import Bucket
 from keras_mixsize.calibration import calibrate, calibrated
 from keras_mixsize.capacity import max_batch
 from keras_mixsize.dataset import MixSizeDataset
-from keras_mixsize.evaluation import CenterCrop, evaluate_sizes
+from keras_mixsize.evaluation import evaluate_sizes
 from keras_mixsize.export import FitCascade, export_saved_model
-from keras_mixsize.images import PadCropFlip, RandomResizedCrop, WholeImage
+from keras_mixsize.images import CenterCrop, PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.plan import Plan
 from keras_mixsize.preprocessing import Preprocessing
 from keras_mixsize.regime import Regime

@@ -7,6 +7,7 @@ Used by `training`; knows nothing of models.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -31,7 +32,7 @@ def in_parts(function: Callable, batch: tuple, parts: int) -> tuple[list, tf.Ten
     for index in range(parts):
         # without the order TensorFlow would run the parts side by side, and need the memory of all of them
         with tf.control_dependencies([g for g in gradients or [] if g is not None]):
-            part = keras.tree.map_structure(lambda rows: _part(rows, parts, index), batch)  # noqa: B023
+            part = keras.tree.map_structure(functools.partial(_part, parts=parts, index=index), batch)
             found, loss, outputs = function(*part)
             gradients = found if gradients is None else [_add(sum_, g) for sum_, g in zip(gradients, found)]
         losses.append(loss)

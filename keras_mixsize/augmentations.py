@@ -57,6 +57,30 @@ class WholeImage:
 
 
 @dataclasses.dataclass(frozen=True)
+class CenterCrop:
+    """The central square of an image, as the usual ImageNet test: resize the shorter side to S * 8/7, crop S.
+
+    Attributes:
+        share: side of the square, as a share of the image's shorter side.
+
+    Raises:
+        ValueError: a share out of (0, 1].
+    """
+
+    share: float = 7 / 8
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share must be in (0, 1], got {self.share!r}")
+
+    def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
+        """Return a window per image, the same for every seed; see `PadCropFlip.windows`."""
+        del seeds
+        side = tf.maximum(tf.round(self.share * tf.minimum(heights, widths)), 1.0)
+        return Windows(tf.floor((heights - side) / 2), tf.floor((widths - side) / 2), side, side, side < 0)
+
+
+@dataclasses.dataclass(frozen=True)
 class PadCropFlip:
     """Pad with black, crop at the original size at random, flip left-right at random: the usual CIFAR augmentation.
 

@@ -8,10 +8,9 @@ Neighbours: `warm_up` (runs the step), `cost` (measures memory).
 
 from __future__ import annotations
 
-import pathlib
-
 import tensorflow as tf
 
+from keras_mixsize import cost
 from keras_mixsize.bucket import check_count
 from keras_mixsize.regime import Regime
 from keras_mixsize.warm_up import warm_up
@@ -31,12 +30,15 @@ def max_batch(model, size: int, *, multiple_of: int = 8, limit_bytes: int | None
         limit_bytes: of the peak memory, see `cost.peak_memory`; on a CPU nine tenths of what is available unless given.
 
     Raises:
-        ValueError: not even `multiple_of` images fit, or the model is not compiled.
+        ValueError: not even `multiple_of` images fit, the model is not compiled, or the system does not tell its memory.
     """
     check_count("size", size)
     check_count("multiple_of", multiple_of)
     if limit_bytes is None and not tf.config.list_physical_devices("GPU"):
-        limit_bytes = 0.9 * _available_bytes()
+        available = cost.available_bytes()
+        if available is None:
+            raise ValueError("limit_bytes must be given, because this system does not tell how much memory it has")
+        limit_bytes = 0.9 * available
     peaks, low, high = {}, 0, None
     while high is None or high - low > 1:
         middle = max(2 * low, 1) if high is None else (low + high) // 2
@@ -69,10 +71,3 @@ def _foreseen(peaks: dict[int, int], batch: int) -> float:
     first, second = smaller
     slope = (peaks[second] - peaks[first]) / (second - first)
     return peaks[second] + slope * (batch - second)
-
-
-def _available_bytes() -> int:
-    """Return the memory that is free now plus what this process holds (Linux)."""
-    fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/meminfo").read_text().splitlines())
-    status = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
-    return 1024 * (int(fields["MemAvailable"].split()[0]) + int(status["VmRSS"].split()[0]))

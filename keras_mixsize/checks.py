@@ -29,9 +29,10 @@ def check_data(model, data) -> None:
     for size in data.plan.regime.sizes:
         if size % model.stride:
             below = size - size % model.stride
+            near = " or ".join(str(near) for near in (below, below + model.stride) if near)
             raise ValueError(
                 f"sizes must be multiples of {model.stride}, the stride of this model, got {size}; use "
-                f"{below or model.stride} or {below + model.stride}, or from_model(..., stride=1) to allow any"
+                f"{near}, or from_model(..., stride=1) to allow any"
             )
     replicas = model.distribute_strategy.num_replicas_in_sync
     data.plan.regime.check_replicas(replicas)

@@ -92,8 +92,18 @@ def peak_memory():
 
 
 def _peak_resident_bytes() -> int:
-    status = pathlib.Path("/proc/self/status")
-    if not status.exists():
-        return 0
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) * 1024
+    return _linux_bytes("/proc/self/status", "VmHWM") or 0
+
+
+def available_bytes() -> int | None:
+    """Return the host's memory that is free plus what this process holds (Linux), or None if the system does not tell."""
+    free, held = _linux_bytes("/proc/meminfo", "MemAvailable"), _linux_bytes("/proc/self/status", "VmRSS")
+    return None if free is None or held is None else free + held
+
+
+def _linux_bytes(file: str, field: str) -> int | None:
+    """Return one of Linux's figures, which it gives in KiB, or None if there is no such file."""
+    if not pathlib.Path(file).exists():
+        return None
+    lines = dict(line.split(":", 1) for line in pathlib.Path(file).read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024

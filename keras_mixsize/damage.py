@@ -19,10 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.headers import JPEG_START, PNG_START
+from keras_mixsize.headers import PIXEL_LIMIT, is_jpeg, is_png, png_sides
 
 ACTIONS = ("raise", "skip")
-MAX_PIXELS = 178_000_000  # what Pillow refuses to decode
 FAULTS = ("", "it is empty", "it is neither JPEG nor PNG", "it has more pixels than max_pixels", "it cannot be decoded")
 REMEDY = "repair or remove it, or train with damage='skip'"
 TURNS = 64  # samples in a row that may be damaged
@@ -45,7 +44,7 @@ class DamagePolicy:
 
     action: str = "raise"
     max_share: float = 0.01
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = PIXEL_LIMIT
 
     def __post_init__(self):
         if self.action not in ACTIONS:
@@ -102,20 +101,14 @@ def data_fault(data: tf.Tensor, max_pixels: int) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs, if the header is broken.
     """
-    is_jpeg = tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START
-    is_png = tf.strings.substr(data, 0, len(PNG_START)) == PNG_START
+    jpeg, png = is_jpeg(data), is_png(data)
     sides = tf.case(
-        [(is_jpeg, lambda: tf.image.extract_jpeg_shape(data)[:2]), (is_png, lambda: _png_sides(data))],
+        [(jpeg, lambda: tf.image.extract_jpeg_shape(data)[:2]), (png, lambda: png_sides(data))],
         default=lambda: tf.ones([2], tf.int32),
     )
     pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
     large = tf.where(pixels > max_pixels, PIXELS, tf.where(pixels > 0, GOOD, BROKEN))
-    return tf.where(tf.strings.length(data) == 0, EMPTY, tf.where(is_jpeg | is_png, large, FORMAT))
-
-
-def _png_sides(data: tf.Tensor) -> tf.Tensor:
-    """Return (width, height) of a PNG image: int32 `[2]`; source: the PNG specification, chunk IHDR."""
-    return tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
+    return tf.where(tf.strings.length(data) == 0, EMPTY, tf.where(jpeg | png, large, FORMAT))
 
 
 def attempt(function: Callable, arguments, otherwise):
@@ -148,7 +141,10 @@ def fault_of(index, copies, shows: Callable, renders: Callable, decodes: Callabl
     """
     shown = attempt(shows, (index,), BROKEN)
     good = attempt(lambda *pair: _computed(renders(*pair)), (index, copies), False)
-    whole = lambda: attempt(lambda index: _computed(decodes(index)), (index,), False)  # noqa: E731
+
+    def whole():
+        return attempt(lambda index: _computed(decodes(index)), (index,), False)
+
     good = tf.cond(good | (shown > GOOD), lambda: good, whole)
     return tf.where(good, GOOD, tf.where(shown > GOOD, shown, BROKEN))
 

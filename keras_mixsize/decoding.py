@@ -19,10 +19,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_mixsize.augmentations import Windows
-from keras_mixsize.headers import JPEG_START, PNG_START
+from keras_mixsize.headers import PIXEL_LIMIT, is_jpeg, is_png, png_sides
 from keras_mixsize.transform import Transform
 
-PIXEL_LIMIT = 178_000_000  # what Pillow refuses as a decompression bomb, too
 RATIOS = (1, 2, 4, 8)  # what the inverse DCT offers
 
 
@@ -75,7 +74,7 @@ def render_batch(
     Raises:
         tf.errors.InvalidArgumentError: neither JPEG nor PNG, a damaged file, or more pixels than the limit.
     """
-    items, sides, is_jpeg = _read_all(read, indices, pixel_limit)
+    items, sides, jpegs = _read_all(read, indices, pixel_limit)
     copies = tf.size(seeds) // tf.size(indices)
     heights, widths = tf.unstack(tf.tile(tf.cast(sides, tf.float32), [copies, 1]), axis=1)
     windows = transform.augmentation.windows(heights, widths, seeds)
@@ -83,8 +82,8 @@ def render_batch(
         ratios, parts = (1,), whole_parts(windows, sides)
     else:
         ratios = (1,) if transform.interpolation == "nearest" else RATIOS
-        parts = covering_parts(windows, sides, tf.where(is_jpeg, _largest_ratios(windows, sides, size, ratios), 1))
-    decode_part = _part_decoder(items, is_jpeg, parts, ratios, channels, transform.decode)
+        parts = covering_parts(windows, sides, tf.where(jpegs, _largest_ratios(windows, sides, size, ratios), 1))
+    decode_part = _part_decoder(items, jpegs, parts, ratios, channels, transform.decode)
     return _render_parts(decode_part, parts, _resampler(transform, size), size, channels)
 
 
@@ -101,7 +100,7 @@ def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.
     def add(place, items, sides, formats):
         data = tf.ensure_shape(read(tf.gather(indices, place)), [])
         sides = sides.write(place, _sides(data))
-        return place + 1, items.write(place, data), sides, formats.write(place, _is_jpeg(data))
+        return place + 1, items.write(place, data), sides, formats.write(place, is_jpeg(data))
 
     *_, sides, formats = loop = tf.while_loop(lambda place, *_: place < batch, add, (0, items, sides, formats))
     return loop[1], _within_limit(sides.stack(), pixel_limit), formats.stack()
@@ -124,7 +123,7 @@ def image_sides(data: tf.Tensor, *, pixel_limit: int = PIXEL_LIMIT) -> tf.Tensor
 
 
 def _sides(data: tf.Tensor) -> tf.Tensor:
-    return tf.cond(_is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: _png_sides(data))
+    return tf.cond(is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: _checked_png_sides(data))
 
 
 def _within_limit(sides: tf.Tensor, pixel_limit: int) -> tf.Tensor:
@@ -149,22 +148,19 @@ def decode(data: tf.Tensor, channels: int, *, dct_method: str = "") -> tf.Tensor
     """
 
     def png():
-        with tf.control_dependencies([_png_sides(data)]):  # it fails for other formats, which decode_png would take
+        with tf.control_dependencies(
+            [_checked_png_sides(data)]
+        ):  # it fails for other formats, which decode_png would take
             return tf.io.decode_png(data, channels)
 
-    return tf.cond(_is_jpeg(data), lambda: tf.io.decode_jpeg(data, channels, dct_method=dct_method), png)
+    return tf.cond(is_jpeg(data), lambda: tf.io.decode_jpeg(data, channels, dct_method=dct_method), png)
 
 
-def _is_jpeg(data: tf.Tensor) -> tf.Tensor:
-    return tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START
-
-
-def _png_sides(data: tf.Tensor) -> tf.Tensor:
+def _checked_png_sides(data: tf.Tensor) -> tf.Tensor:
     """Return height and width from a PNG's first chunk, or fail if this is no PNG: int32 `[2]`."""
-    is_png = (tf.strings.substr(data, 0, len(PNG_START)) == PNG_START) & (tf.strings.length(data) >= 24)
-    with tf.control_dependencies([tf.debugging.Assert(is_png, ["the image is neither a JPEG nor a PNG file"])]):
-        width_height = tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
-    return tf.ensure_shape(width_height, [2])[::-1]
+    png = is_png(data) & (tf.strings.length(data) >= 24)
+    with tf.control_dependencies([tf.debugging.Assert(png, ["the image is neither a JPEG nor a PNG file"])]):
+        return png_sides(tf.identity(data))
 
 
 # Which part of each image is decoded, and where its windows lie in it
@@ -242,12 +238,12 @@ def _largest_ratios(windows: Windows, sides: tf.Tensor, size, ratios: tuple[int,
 # Decoding and cutting, copy by copy
 
 
-def _part_decoder(items, is_jpeg, parts: Parts, ratios: tuple[int, ...], channels: int, how: str) -> Callable:
+def _part_decoder(items, jpegs, parts: Parts, ratios: tuple[int, ...], channels: int, how: str) -> Callable:
     """Return a function (image, is_new, part) -> part, uint8 `[h, w, channels]`; it decodes new images and keeps the others.
 
     One switch for everything, because every operation of a loop costs about as much as 100 pixels.
     """
-    branches = tf.where(is_jpeg, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
+    branches = tf.where(jpegs, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
     method = "INTEGER_ACCURATE" if how == "exact" else ""
 
     def decode_part(image, is_new, part):
@@ -277,8 +273,11 @@ def _resampler(transform: Transform, size) -> Callable:
     def over_areas(cut):
         # Four times as fast as the wide triangle that `antialias` stands for
         skips = tf.reduce_min(tf.shape(cut)[:2]) >= 2 * size
-        as_float = lambda method: lambda: tf.cast(tf.image.resize(cut, sides, method), tf.float32)  # noqa: E731
-        return tf.cond(skips, as_float("area"), as_float("bilinear"))
+
+        def resized(method: str):
+            return tf.cast(tf.image.resize(cut, sides, method), tf.float32)
+
+        return tf.cond(skips, lambda: resized("area"), lambda: resized("bilinear"))
 
     fast = transform.decode == "fast" and transform.antialias and method == "bilinear"
     return over_areas if fast else exactly

@@ -84,11 +84,17 @@ class EncodedSource(Source):
     def _faults(self, copies, render, indices, suspects):
         """Return the fault of each suspect, 0 for none and for the others: int32 `[B]`."""
 
+        def shows(index):
+            return data_fault(self.read(index), self.damage.max_pixels)
+
+        def renders(index, seeds):
+            return render(index[None], seeds)
+
+        def decodes(index):
+            return decode(self.read(index), self.channels)
+
         def fault(row):
             index, seeds, suspect = row
-            shows = lambda index: data_fault(self.read(index), self.damage.max_pixels)  # noqa: E731
-            renders = lambda index, seeds: render(index[None], seeds)  # noqa: E731
-            decodes = lambda index: decode(self.read(index), self.channels)  # noqa: E731
             return tf.cond(suspect, lambda: fault_of(index, seeds, shows, renders, decodes), lambda: GOOD)
 
         return tf.map_fn(fault, (indices, copies, suspects), fn_output_signature=tf.int32)

@@ -9,7 +9,6 @@ Test images are resized, whole, never cropped or padded, unless a window such as
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -19,33 +18,9 @@ import tensorflow as tf
 
 from keras_mixsize import cost
 from keras_mixsize.calibration import calibrated
-from keras_mixsize.images import INTERPOLATION, Augmentation, Transform, WholeImage, Windows, render_windows
+from keras_mixsize.images import INTERPOLATION, Augmentation, Transform, WholeImage, render_windows
 from keras_mixsize.report import Accuracy, SizeReport, SizeRow
 from keras_mixsize.sources import ArraySource, Source
-
-
-@dataclasses.dataclass(frozen=True)
-class CenterCrop:
-    """The central square of an image, as the usual ImageNet test: resize the shorter side to S * 8/7, crop S.
-
-    Attributes:
-        share: side of the square, as a share of the image's shorter side.
-
-    Raises:
-        ValueError: a share out of (0, 1].
-    """
-
-    share: float = 7 / 8
-
-    def __post_init__(self):
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share must be in (0, 1], got {self.share!r}")
-
-    def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
-        """Return a window per image, the same for every seed; see `PadCropFlip.windows`."""
-        del seeds
-        side = tf.maximum(tf.round(self.share * tf.minimum(heights, widths)), 1.0)
-        return Windows(tf.floor((heights - side) / 2), tf.floor((widths - side) / 2), side, side, side < 0)
 
 
 def evaluate_sizes(

@@ -1,9 +1,10 @@
-"""Format and size of a JPEG or PNG image from its first bytes, in plain Python.
+"""Format and size of a JPEG or PNG image from its first bytes: in plain Python, and inside the input graph.
 
-For the caches that `records` and `manifest` build once; the input graph has its own check in `damage`.
+In Python for the caches that `records` and `manifest` build once; in the graph for `damage` and `decoding`.
 
     with open("photo.jpg", "rb") as stream:
         read_header(stream)                    # Header(format='jpeg', height=375, width=500)
+    is_jpeg(data), png_sides(data)             # tensors, from a string scalar
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO, NamedTuple
 
+import tensorflow as tf
+
 JPEG_START = b"\xff\xd8\xff"
 PNG_START = b"\x89PNG\r\n\x1a\n"
+PIXEL_LIMIT = 178_000_000  # height times width; what Pillow refuses as a decompression bomb, too
 _NO_FRAME = {0xC4, 0xC8, 0xCC}  # markers among the frame headers C0..CF that are none
 
 
@@ -50,3 +54,28 @@ def _jpeg_sides(stream: BinaryIO) -> tuple[int, int]:
         else:
             stream.seek(length - 2, 1)
     return 0, 0
+
+
+# Inside the input graph
+
+
+def is_jpeg(data: tf.Tensor) -> tf.Tensor:
+    """Return whether an encoded image, string scalar, begins as a JPEG does: bool scalar."""
+    return tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START
+
+
+def is_png(data: tf.Tensor) -> tf.Tensor:
+    """Return whether an encoded image, string scalar, begins as a PNG does: bool scalar."""
+    return tf.strings.substr(data, 0, len(PNG_START)) == PNG_START
+
+
+def png_sides(data: tf.Tensor) -> tf.Tensor:
+    """Return (height, width) of a PNG, string scalar: int32 `[2]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs, if it ends before its first chunk.
+
+    Source: the PNG specification, chunk IHDR.
+    """
+    width_height = tf.io.decode_raw(tf.strings.substr(data, 16, 8), tf.int32, little_endian=False)
+    return tf.ensure_shape(width_height, [2])[::-1]

@@ -12,6 +12,7 @@ import keras
 
 from keras_mixsize.augmentations import (
     Augmentation,
+    CenterCrop,
     PadCropFlip,
     RandomResizedCrop,
     WholeImage,
@@ -32,6 +33,7 @@ __all__ = [
     "resize_on_device",
     "INTERPOLATION",
     "Augmentation",
+    "CenterCrop",
     "PIXEL_LIMIT",
     "PadCropFlip",
     "RandomResizedCrop",

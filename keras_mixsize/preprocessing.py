@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from keras_mixsize.bucket import check_choice
 from keras_mixsize.damage import FAULTS, GOOD, data_fault
-from keras_mixsize.headers import JPEG_START
-from keras_mixsize.images import INTERPOLATION
+from keras_mixsize.headers import is_jpeg
+from keras_mixsize.images import INTERPOLATION, CenterCrop
 
 DCT_SCALES = (1, 2, 4, 8)  # by how much libjpeg can shrink while it decodes
 _DECODED_AT_ONCE = 4  # images of one batch; more would only add to the peak of memory
@@ -137,15 +137,15 @@ def _unit_range(values: tf.Tensor, source: tf.DType) -> tf.Tensor:
 
 
 def central_square(images: tf.Tensor, share: float) -> tf.Tensor:
-    """Return the central square of each image, `share` of the shorter side long; the same as `evaluation.CenterCrop`.
+    """Return the central square of each image, `share` of the shorter side long.
 
     Args:
         images: `[N, H, W, C]`.
         share: in (0, 1].
     """
-    sides = tf.cast(tf.shape(images)[1:3], tf.float32)
-    side = tf.maximum(tf.round(share * tf.reduce_min(sides)), 1.0)
-    (top, left), side = tf.unstack(tf.cast(tf.floor((sides - side) / 2), tf.int32)), tf.cast(side, tf.int32)
+    height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float32)[:, None])
+    window = CenterCrop(share).windows(height, width, tf.zeros([1], tf.uint32))
+    top, left, side = (tf.cast(edge[0], tf.int32) for edge in window[:3])
     return images[:, top : top + side, left : left + side]
 
 
@@ -159,7 +159,6 @@ def _check_header(index: tf.Tensor, data: tf.Tensor, max_pixels: int) -> tf.Oper
 
 def _decode_scaled(data: tf.Tensor, size, share: float, channels: int) -> tf.Tensor:
     """Return the pixels, uint8 `[H, W, channels]`, at the smallest DCT scale that still covers `size`."""
-    is_jpeg = tf.strings.substr(data, 0, len(JPEG_START)) == JPEG_START
 
     def place():
         window = share * tf.cast(tf.reduce_min(tf.image.extract_jpeg_shape(data)[:2]), tf.float32)
@@ -168,5 +167,5 @@ def _decode_scaled(data: tf.Tensor, size, share: float, channels: int) -> tf.Ten
 
     scales = [lambda ratio=ratio: tf.image.decode_jpeg(data, channels, ratio=ratio) for ratio in DCT_SCALES]
     branches = [*scales, lambda: tf.image.decode_png(data, channels)]
-    pixels = tf.switch_case(tf.cond(is_jpeg, place, lambda: len(DCT_SCALES)), branches)
+    pixels = tf.switch_case(tf.cond(is_jpeg(data), place, lambda: len(DCT_SCALES)), branches)
     return tf.ensure_shape(pixels, [None, None, channels])

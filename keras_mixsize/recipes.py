@@ -15,8 +15,7 @@ import keras
 
 from keras_mixsize.bucket import check_choice
 from keras_mixsize.dataset import MixSizeDataset
-from keras_mixsize.evaluation import CenterCrop
-from keras_mixsize.images import Augmentation, PadCropFlip, RandomResizedCrop, WholeImage
+from keras_mixsize.images import Augmentation, CenterCrop, PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.presets import RECIPES, CosineDecay, Recipe
 from keras_mixsize.training import MixSizeModel
 
