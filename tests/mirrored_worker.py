@@ -1,8 +1,12 @@
-"""Trains under MirroredStrategy on two logical CPUs and prints what it measured as JSON; run by test_replicas.py."""
+"""Trains under MirroredStrategy on logical CPUs and prints what it measured as JSON; run by test_replicas.py.
+
+python mirrored_worker.py 2        # the number of devices
+"""
 
 import contextlib
 import json
 import os
+import sys
 import tempfile
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -11,8 +15,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+REPLICAS = int(sys.argv[1])
 tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * REPLICAS
 )
 
 import keras_mixsize as kms  # noqa: E402
@@ -21,7 +26,8 @@ from keras_mixsize import replicas  # noqa: E402
 REGIME = kms.Regime.parse("16x16x2:0.5,24x12x1:0.25,32x8x1:0.25")
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 SINGLE = tf.distribute.get_strategy()
-STRATEGY = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+STRATEGY = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(REPLICAS)])
+RATE, MOMENTUM, L2 = 0.1, 0.9, 1e-3
 
 
 def network(synchronized):
@@ -37,8 +43,8 @@ def network(synchronized):
 def make_model(strategy=STRATEGY, synchronized=True, **compile_options):
     """Return a compiled model made in the strategy's scope."""
     with strategy.scope():
-        model = kms.MixSizeModel.from_model(network(synchronized), l2=1e-3)
-        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), LOSS, ["accuracy"], **compile_options)
+        model = kms.MixSizeModel.from_model(network(synchronized), l2=L2)
+        model.compile(keras.optimizers.SGD(RATE, momentum=MOMENTUM), LOSS, ["accuracy"], **compile_options)
     return model
 
 
@@ -48,35 +54,123 @@ def data(regime=REGIME):
     return kms.MixSizeDataset.from_arrays(source.images[:300], source.labels[:300], regime=regime, seed=7)
 
 
-def weights(model):
-    """Return the trainable weights as arrays."""
-    return [weight.numpy() for weight in model.trainable_weights]
+def arrays(variables):
+    """Return the values of variables."""
+    return [variable.numpy() for variable in variables]
 
 
 def difference(first, second):
     """Return the largest difference between two lists of arrays."""
-    return float(max(np.abs(a - b).max() for a, b in zip(first, second)))
+    return float(max(np.abs(a - b).max() for a, b in zip(first, second, strict=True)))
 
 
-def bucket_difference(bucket):
-    """Return how far three steps of one bucket on two replicas are from the same steps on one device."""
-    regime = kms.Regime((kms.Bucket(bucket.size, bucket.batch, bucket.duplicates),))
-    two, one = make_model(), make_model(tf.distribute.get_strategy(), synchronized=False)
-    for model in (two, one):
-        model.fit(data(regime), epochs=1, steps_per_epoch=3, verbose=0)
-    norms = [float(model.smoothing_state.norm) for model in (two, one)]
-    return difference(weights(two), weights(one)), abs(norms[0] - norms[1]) / norms[1]
+def relative_difference(first, second):
+    """Return how long the difference of two lists of arrays is, beside the second's length."""
+    apart, whole = (
+        sum(float(np.sum(np.square(a, dtype=np.float64))) for a in arrays)
+        for arrays in ([a - b for a, b in zip(first, second, strict=True)], second)
+    )
+    return (apart / whole) ** 0.5
 
 
-def gradient_sums():
-    """Return how many collective operations each replica takes part in during one step, branches included."""
-    model = make_model(synchronized=False)
-    batches = iter(STRATEGY.experimental_distribute_dataset(data().take(1)))
-    model.build_steps(REGIME.sizes, data().element_spec)
-    batch = next(batches)
-    graph = model._traced_step.function_for(batch).get_concrete_function(batch).graph.as_graph_def()
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return sum(node.op.startswith("Collective") for node in nodes) / STRATEGY.num_replicas_in_sync
+class Notes(keras.callbacks.Callback):
+    """Notes what each step left: weights, the gradients that the optimizer got, each replica's statistics."""
+
+    def on_train_begin(self, logs=None):
+        self.steps = []
+        self._optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        self._velocities = arrays(self._optimizer.momentums)
+
+    def on_train_batch_end(self, batch, logs=None):
+        before, self._velocities = self._velocities, arrays(self._optimizer.momentums)
+        gradients = [(MOMENTUM * old - new) / RATE for old, new in zip(before, self._velocities)]
+        locally = self.model.distribute_strategy.experimental_local_results
+        copies = [arrays(locally(variable.value)) for variable in self.model.network.non_trainable_variables]
+        self.steps.append((arrays(self.model.trainable_variables), gradients, [*zip(*copies)]))
+
+
+def emulate(parts, steps):
+    """Train as `make_model` does, in plain TensorFlow on one device, with batch norm for each part of a batch by itself.
+
+    Returns:
+        What `Notes` notes, with a copy of the statistics for each part.
+    """
+    model = network(False)
+    weights, moving = model.trainable_variables, model.non_trainable_variables
+    copies, velocities, running, noted = [arrays(moving)] * parts, [np.zeros_like(w) for w in arrays(weights)], None, []
+    for images, labels in data().take(steps):
+        total, rows = None, len(labels) // parts
+        for part in range(parts):
+            for variable, value in zip(moving, copies[part]):
+                variable.assign(value)
+            own = slice(part * rows, (part + 1) * rows)
+            with tf.GradientTape() as tape:
+                logits = model(images[own], training=True)
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels[own], logits)
+                loss = tf.reduce_sum(losses) / len(labels)
+            gradients = [gradient.numpy() for gradient in tape.gradient(loss, weights)]
+            total = gradients if total is None else [a + b for a, b in zip(total, gradients)]
+            copies = [*copies[:part], arrays(moving), *copies[part + 1 :]]
+        norm = float(np.sqrt(sum(np.sum(np.square(g)) for g in total)))
+        running = norm if running is None else 0.9 * running + 0.1 * norm
+        decay = [L2 * w if w.ndim > 1 else 0.0 for w in arrays(weights)]
+        taken = [g * running / (norm + 1e-6) + d for g, d in zip(total, decay)]
+        velocities = [MOMENTUM * velocity - RATE * g for velocity, g in zip(velocities, taken)]
+        for weight, velocity in zip(weights, velocities):
+            weight.assign_add(velocity)
+        noted.append((arrays(weights), taken, [tuple(copy) for copy in copies]))
+    return noted
+
+
+def compare(noted, expected):
+    """Return how far the steps of each bucket are from what is expected."""
+    found = {str(bucket.size): {"weights": 0.0, "gradients": 0.0, "statistics": 0.0} for bucket in REGIME.buckets}
+    plan = data().plan
+    for step, (here, there) in enumerate(zip(noted, expected, strict=True)):
+        facts = found[str(plan.at(step).bucket.size)]
+        copies = zip(here[2], there[2] * (len(here[2]) // len(there[2])), strict=True)
+        differences = {
+            "weights": difference(here[0], there[0]),
+            "gradients": relative_difference(here[1], there[1]),
+            "statistics": max(difference(*pair) for pair in copies),
+        }
+        for name, value in differences.items():
+            facts[name] = max(facts[name], value)
+    return found
+
+
+def noted_run(model, **options):
+    """Train for an epoch and return what each step left."""
+    notes = Notes()
+    model.fit(data(), epochs=1, verbose=0, callbacks=[notes], **options)
+    return notes.steps
+
+
+def collectives(model):
+    """Return how many collective operations a replica takes part in during a step of each bucket, branches included."""
+    counts = {}
+    for bucket in REGIME.buckets:
+        images, labels = np.zeros((bucket.images, bucket.size, bucket.size, 1), "float32"), np.zeros(bucket.images, int)
+        batch = tf.data.Dataset.from_tensors((images, labels))
+        batch = next(iter(STRATEGY.experimental_distribute_dataset(batch)))
+        graph = model._traced_step.function_for(batch).get_concrete_function(batch).graph.as_graph_def()
+        nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+        counts[str(bucket.size)] = sum(node.op.startswith("Collective") for node in nodes) / REPLICAS
+    return counts
+
+
+def mixed_difference(policy):
+    """Return how far the first gradients in 16 bits on all replicas are from those on one device."""
+    keras.config.set_dtype_policy(policy)
+    regime, gradients = kms.Regime.fixed(16, 16, duplicates=2), []
+    for strategy in (STRATEGY, SINGLE):
+        model, notes = make_model(strategy, synchronized=strategy is STRATEGY), Notes()
+        model.fit(data(regime), epochs=1, steps_per_epoch=1, verbose=0, callbacks=[notes])
+        scales = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        assert scales == (policy == "mixed_float16") and int(model._skipped.in_epoch.numpy()) == 0
+        gradients.append(notes.steps[0][1])
+    keras.config.set_dtype_policy("float32")
+    return relative_difference(*gradients)
 
 
 def error_of(call):
@@ -135,10 +229,8 @@ class Stop(keras.callbacks.Callback):
             raise StopIteration("stopped")
 
 
-def elastic_difference(first, second):
+def elastic_difference(whole, first, second):
     """Return how far a run that is resumed under another strategy ends from one under a single device."""
-    whole = make_model(SINGLE, synchronized=False)
-    whole.fit(data(), epochs=1, verbose=0)
     with tempfile.TemporaryDirectory() as directory:
         resume = kms.callbacks.Resume(directory, every_steps=4)
         start, end = (make_model(strategy, synchronized=strategy is not SINGLE) for strategy in (first, second))
@@ -148,29 +240,33 @@ def elastic_difference(first, second):
     logs = [float(keras.ops.convert_to_numpy(model._loss_tracker.result())) for model in (whole, end)]
     images = [float(keras.ops.convert_to_numpy(model._loss_tracker.count)) for model in (whole, end)]
     assert start.position == 10 and end.position == whole.position and images[0] == images[1] and left["loss"]
-    return max(difference(weights(whole), weights(end)), abs(logs[0] - logs[1]))
+    return max(difference(*(arrays(model.trainable_variables) for model in (whole, end))), abs(logs[0] - logs[1]))
 
 
 def main():
     """Measure, then print one line of JSON."""
-    model = make_model(synchronized=False)
-    train = data()
-    before = weights(model)
-    model.warm_up(REGIME)
-    facts = {"traces_after_warm_up": model.trace_count, "warm_up_changed": difference(before, weights(model))}
-    history = model.fit(train, epochs=2, verbose=0).history
-    facts |= {"traces": model.trace_count, "buckets": len(REGIME.buckets), "history": sorted(history)}
+    separate, synchronised, single = make_model(synchronized=False), make_model(), make_model(SINGLE, False)
+    before = arrays(separate.trainable_variables)
+    separate.warm_up(REGIME)
+    changed = difference(before, arrays(separate.trainable_variables))
+    facts = {"traces_after_warm_up": separate.trace_count, "warm_up_changed": changed}
+    expected, train = noted_run(single), data()
+    facts["synchronised"] = compare(noted_run(synchronised), expected)
+    facts["separate"] = compare(noted_run(separate), emulate(REPLICAS, train.steps_per_epoch))
+    facts["emulation_of_one"] = compare(emulate(1, train.steps_per_epoch), expected)
+    norms = [float(model.smoothing_state.norm) for model in (synchronised, single)]
+    facts["norm_difference"] = abs(norms[0] - norms[1]) / norms[1]
+    history = separate.fit(train, epochs=1, verbose=0).history
+    facts |= {"traces": separate.trace_count, "buckets": len(REGIME.buckets), "history": sorted(history)}
     steps = range(train.steps_per_epoch, 2 * train.steps_per_epoch)
     facts["planned_images"] = sum(train.plan.at(step).bucket.images for step in steps)
-    facts["metric_images"] = float(keras.ops.convert_to_numpy(model._loss_tracker.count))
-    differences = {str(bucket.size): bucket_difference(bucket) for bucket in REGIME.buckets}
-    facts["weight_difference"] = {size: pair[0] for size, pair in differences.items()}
-    facts["norm_difference"] = max(pair[1] for pair in differences.values())
-    facts["gradient_sums"] = gradient_sums()
-    facts["nan_changed"] = [nan_changed(model), nan_changed(scaled_model())]
-    facts["elastic"] = [elastic_difference(*pair) for pair in ((SINGLE, STRATEGY), (STRATEGY, SINGLE))]
+    facts["metric_images"] = float(keras.ops.convert_to_numpy(separate._loss_tracker.count))
+    facts["collectives"] = {"separate": collectives(separate), "synchronised": collectives(synchronised)}
+    facts["mixed"] = {policy: mixed_difference(policy) for policy in ("mixed_bfloat16", "mixed_float16")}
+    facts["nan_changed"] = [nan_changed(separate), nan_changed(scaled_model())]
+    facts["elastic"] = [elastic_difference(single, *pair) for pair in ((SINGLE, STRATEGY), (STRATEGY, SINGLE))]
     facts["errors"] = {
-        "odd_batch": error_of(lambda: model.fit(data(kms.Regime.fixed(16, 15)), verbose=0)),
+        "odd_batch": error_of(lambda: separate.fit(data(kms.Regime.fixed(16, 15)), verbose=0)),
         "steps_per_execution": error_of(lambda: make_model(steps_per_execution=4)),
         "jit_compile": error_of(lambda: make_model(jit_compile=True)),
         "plain_fit": error_of(plain_fit),
