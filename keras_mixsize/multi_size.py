@@ -1,7 +1,7 @@
 """MultiSizeNetwork: one network with a set of batch-norm statistics for each size, as a tf.Module.
 
-Convolution weights are there once; each BatchNormalization layer has its statistics as rows of one variable, and a call
-chooses the row. Neighbours: `calibration` (where statistics come from), `signatures` (who calls it).
+Convolution weights are there once; the statistics of all BatchNormalization layers lie side by side in one variable with a row
+for each size, and a call takes one row: a small operation per layer would be felt with a batch of 1. Neighbours: `calibration` (where statistics come from), `signatures` (who calls it).
 
     network = MultiSizeNetwork(model, measure_statistics(model, [24, 32], train))
     network.logits(images, network.place(24))               # [N, classes]
@@ -43,7 +43,7 @@ def measure_statistics(
 class MultiSizeNetwork(tf.Module):
     """A network whose batch norm has statistics for several sizes.
 
-    Its variables are those that inference reads, and the statistics: float32 `[sizes, channels]` twice per layer.
+    Its variables are those that inference reads, and the statistics: float32 `[sizes, mean and variance of all channels]`.
 
     Args:
         model: a built Keras model of (None, None, C) whose first output is `[N, classes]`, logits or probabilities.
@@ -57,7 +57,7 @@ class MultiSizeNetwork(tf.Module):
         super().__init__(name="multi_size_network")
         self.sizes = tuple(sorted(statistics))
         self.channels = model.input_shape[-1]
-        self._rows = _stack(model, [statistics[size] for size in self.sizes])
+        self._rows, self._widths = _stack(model, [statistics[size] for size in self.sizes])
         self._output = self._trace(model)
         self._weights = self._output.graph.variables
         self.classes = _check_outputs(self._output.structured_outputs.shape)
@@ -94,13 +94,9 @@ class MultiSizeNetwork(tf.Module):
 
         @tf.function(input_signature=self._specs(), autograph=False)
         def output(images, place):
-            rows = [(tf.gather(mean, place), tf.gather(variance, place)) for mean, variance in self._rows]
-            mapping = [
-                pair
-                for layer, (mean, variance) in zip(layers, rows)
-                for pair in ((layer.moving_mean, mean), (layer.moving_variance, variance))
-            ]
-            with keras.StatelessScope(state_mapping=mapping):
+            values = tf.split(tf.gather(self._rows, place), self._widths) if layers else []
+            variables = [variable for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
+            with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
                 outputs = model(images, training=False)
             return tf.cast(keras.tree.flatten(outputs)[0], tf.float32)  # the first of several, as in evaluation
 
@@ -114,13 +110,14 @@ class MultiSizeNetwork(tf.Module):
         return output.min() >= 0 and np.allclose(output.sum(-1), 1.0, atol=1e-3)
 
 
-def _stack(model: keras.Model, statistics: list[list[Statistics]]) -> list[tuple[tf.Variable, tf.Variable]]:
+def _stack(model: keras.Model, statistics: list[list[Statistics]]) -> tuple[tf.Variable, list[int]]:
+    """Return the statistics, a row for each size, and how many values of a row each mean and each variance takes."""
     layers = len(batch_norm_layers(model))
     if any(len(of_size) != layers for of_size in statistics):
         raise ValueError(f"statistics must be for {layers} BatchNormalization layers, got {[*map(len, statistics)]}")
-    return [
-        tuple(tf.Variable(np.stack(rows), trainable=False) for rows in zip(*of_layer)) for of_layer in zip(*statistics)
-    ]
+    values = [[value for of_layer in of_size for value in of_layer] for of_size in statistics]
+    rows = np.array([np.concatenate([np.zeros(0, np.float32), *row]) for row in values])
+    return tf.Variable(rows, trainable=False), [len(value) for value in values[0]]
 
 
 def _check_outputs(shape: tf.TensorShape) -> int:

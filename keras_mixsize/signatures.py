@@ -211,9 +211,7 @@ def nearest_place(sizes: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
 
 def _checked(batch: tf.Tensor, limits: Limits) -> tf.Tensor:
     """Return the batch, or fail with what is wrong with it."""
-    checks = _count_checks(batch, limits)
-    if batch.dtype != tf.string:
-        checks += _pixel_checks(batch, limits)
+    checks = [_check_shape(tf.shape(batch, tf.int64), limits)]
     if batch.dtype.is_floating:  # not a number fails, too
         inside = tf.reduce_all((batch >= 0.0) & (batch <= 1.0 + _ROUNDING))
         remedy = "float32 images must lie in [0, 1]; send 0..255 to the signature of the suffix _uint8"
@@ -222,17 +220,15 @@ def _checked(batch: tf.Tensor, limits: Limits) -> tf.Tensor:
         return tf.identity(batch)
 
 
-def _count_checks(batch: tf.Tensor, limits: Limits) -> list:
-    count = tf.shape(batch)[0]
-    text = ["the batch must hold at least 1 image and at most", limits.max_batch, "got", count]
-    return [tf.debugging.Assert((count > 0) & (count <= limits.max_batch), text)]
-
-
-def _pixel_checks(batch: tf.Tensor, limits: Limits) -> list:
-    sides = tf.shape(batch)[1:3]
-    pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
-    text = ["an image must have at least 1 pixel and at most", limits.max_pixels, "got the sides", sides]
-    return [tf.debugging.Assert((pixels > 0) & (pixels <= limits.max_pixels), text)]
+def _check_shape(shape: tf.Tensor, limits: Limits) -> tf.Operation:
+    """Return one operation that fails if a batch `[N]` of files or `[N, H, W, C]` of images has too few or too many."""
+    fits = (shape[0] > 0) & (shape[0] <= limits.max_batch)
+    text = ["the batch must hold at least 1 image and at most", limits.max_batch]
+    if shape.shape[0] > 1:
+        pixels = shape[1] * shape[2]
+        fits &= (pixels > 0) & (pixels <= limits.max_pixels)
+        text += ["an image must have at least 1 pixel and at most", limits.max_pixels]
+    return tf.debugging.Assert(fits, [*text, "got the shape", tf.cast(shape, tf.int32)])
 
 
 def _trace(function: Callable, *specs: tf.TensorSpec) -> tf.types.experimental.ConcreteFunction:
