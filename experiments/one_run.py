@@ -5,6 +5,7 @@ report = run(config)         # trains, evaluates every size, writes results.json
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -21,6 +22,7 @@ import tensorflow as tf
 
 import keras_mixsize as kms
 from keras_mixsize.bucket import check_choice
+from keras_mixsize.workers import Workers
 
 console = rich.console.Console(highlight=False, soft_wrap=True)
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -98,6 +100,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker":
+        tf.get_logger().setLevel("WARNING")  # it tells of every collective operation
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
 
@@ -172,12 +175,17 @@ def build_model(config: RunConfig, train: kms.MixSizeDataset) -> kms.MixSizeMode
     return kms.recipes.compile_model(network, recipe, train)
 
 
-def run(config: RunConfig) -> kms.SizeReport:
-    """Train and evaluate; write results.json, report.csv, model.keras and logs into the output folder."""
+def run(config: RunConfig) -> kms.SizeReport | None:
+    """Train and evaluate; write results.json, report.csv, model.keras and logs into the output folder.
+
+    Of several workers all train, and the first alone writes and evaluates; the others return None when it is done.
+    """
     output = pathlib.Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     strategy = make_strategy(config.strategy)
-    callbacks = make_callbacks(config)
+    workers = Workers(strategy)
+    console.quiet = not workers.is_chief
+    callbacks = make_callbacks(config, loggers=workers.is_chief)
     source = first_examples(load_source(config.dataset, "train", config.data_dir), config.limit)
     test = load_source(config.dataset, "test", config.data_dir, source.class_names)
     train = make_dataset(config, source)
@@ -190,11 +198,21 @@ def run(config: RunConfig) -> kms.SizeReport:
     for warmed in model.warm_up(config.regime):
         console.print(f"  {warmed}")
     start = time.perf_counter()
-    history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity())
+    history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity(workers))
     seconds = time.perf_counter() - start
-    model.save(output / "model.keras")
+    finish = functools.partial(_finish, config, model, test, train, history.history, seconds)
+    report = workers.share(functools.partial(finish, on_its_own=workers.count > 1))
+    return report if workers.is_chief else None
+
+
+def _finish(config, model, test, train, history, seconds, on_its_own=False) -> kms.SizeReport:
+    """Save, evaluate and write the results; on its own means without the other workers, who do not take part."""
+    path = pathlib.Path(config.output) / "model.keras"
+    model.save(path)
+    if on_its_own:
+        model = keras.models.load_model(path)
     report = evaluate(model, test, train, config)
-    _write_results(config, train, model, history.history, report, seconds)
+    _write_results(config, train, model, history, report, seconds)
     return report
 
 
@@ -208,8 +226,10 @@ def evaluate(model, test, train, config: RunConfig) -> kms.SizeReport:
     return report
 
 
-def verbosity() -> int:
-    """Return Keras's `verbose`: a progress bar in a terminal, a line per epoch in a file."""
+def verbosity(workers: Workers | None = None) -> int:
+    """Return Keras's `verbose`: a progress bar in a terminal, a line per epoch in a file, nothing from later workers."""
+    if workers is not None and not workers.is_chief:
+        return 0
     return 1 if sys.stdout.isatty() else 2
 
 
@@ -232,11 +252,12 @@ def replace_file(path: pathlib.Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def make_callbacks(config: RunConfig) -> list[keras.callbacks.Callback]:
-    """Return the loggers of a run, and what lets it go on."""
-    callbacks = [keras.callbacks.CSVLogger(f"{config.output}/log.csv", append=config.resume)]
-    if config.resume:
-        callbacks.append(kms.callbacks.Resume(f"{config.output}/checkpoints"))
+def make_callbacks(config: RunConfig, loggers: bool = True) -> list[keras.callbacks.Callback]:
+    """Return what lets a run go on, and its loggers unless another worker has them."""
+    callbacks = [kms.callbacks.Resume(f"{config.output}/checkpoints")] if config.resume else []
+    if not loggers:
+        return callbacks
+    callbacks.append(keras.callbacks.CSVLogger(f"{config.output}/log.csv", append=config.resume))
     if config.tensorboard:
         if importlib.util.find_spec("tensorboard") is None:
             raise SystemExit("TensorBoard logs need the package tensorboard: install it, or give --notensorboard")

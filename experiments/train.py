@@ -101,6 +101,8 @@ def main(_):
     if SMOKE.value:
         config = dataclasses.replace(config, sizes=config.sizes[:2])
     report = run(config)
+    if report is None:
+        return  # another worker has written the results
     report.plot(f"{config.output}/report.png", title=recipe.name)
     console.print(f"results in {config.output}/results.json")
 

@@ -1,6 +1,7 @@
 """Resume: a run that was stopped goes on in the middle of its epoch, bitwise as if it had not been.
 
-Neighbours: `checkpoints` (the files), `replicas` (each replica's copy), `training`, whose fit asks Resume where to start.
+Neighbours: `checkpoints` (the files), `replicas` (each replica's copy), `workers` (what several processes must do at the
+same step), `training`, whose fit asks Resume where to start.
 
     model.fit(train, epochs=200, callbacks=[kms.callbacks.Resume("run/")])    # the same line starts and goes on
 """
@@ -23,7 +24,8 @@ import keras
 
 from keras_mixsize import checkpoints
 from keras_mixsize.bucket import check_count
-from keras_mixsize.replicas import assign_copies, is_summed, pack_copies, read_copies
+from keras_mixsize.replicas import assign_copies, gather_copies, is_summed, pack_copies
+from keras_mixsize.workers import Agreement, Workers
 
 # What these callbacks remember between epochs, as far as JSON holds it; Keras sets it anew when a fit begins.
 _REMEMBERED = {
@@ -61,6 +63,9 @@ class Resume(keras.callbacks.Callback):
     At SIGTERM the running step is finished, the state is saved and the process ends with SystemExit(143). The signal is
     watched if fit runs in the main thread.
 
+    Of several workers (MultiWorkerMirroredStrategy) the first reads and writes the directory, the state of all of them; it
+    sends the others what it read. A SIGTERM to one of them stops all. The run may go on with another number of workers.
+
     Args:
         directory: of this run alone, on a disk that knows `rename`; made if it is not there.
         every_steps: save after so many steps, or None. Training waits if the write before is not done.
@@ -85,6 +90,7 @@ class Resume(keras.callbacks.Callback):
         self._place = Place(0, 0)
         self._steps = None
         self._run = self._others = self._restored = None
+        self._workers = self._agreement = None
         self._writer = self._writing = None
         self._saved_position, self._saved_time = 0, 0.0
         self._terminated = False
@@ -113,9 +119,9 @@ class Resume(keras.callbacks.Callback):
         self.set_model(model)
         self._steps, self._others = steps_per_epoch, callbacks
         self._run = describe_run(model, plan, steps_per_epoch)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        checkpoints.remove_unfinished(self.directory)
-        found = self._restored = checkpoints.newest(self.directory)
+        self._workers = Workers(model.distribute_strategy)
+        self._agreement = Agreement(self._workers)
+        found = self._restored = self._workers.share(self._read)
         self._place = start
         if found is not None:
             check_run(found.facts["run"], self._run, found.path)
@@ -145,6 +151,11 @@ class Resume(keras.callbacks.Callback):
             self._writer = None
             self._finish_writing()
 
+    def _read(self) -> checkpoints.Checkpoint | None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        checkpoints.remove_unfinished(self.directory)
+        return checkpoints.newest(self.directory)
+
     # Called by Keras
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -160,12 +171,14 @@ class Resume(keras.callbacks.Callback):
         Raises:
             SystemExit: SIGTERM came; the state is saved.
         """
-        done = batch + self._place.done
-        if self._terminated:
+        done, position = self._place.done + batch, self._place.position + batch
+        terminated, waited = self._agreement.any(position, self._terminated, self._has_waited())
+        if terminated:
             self._save(wait=True)
             raise SystemExit(128 + signal.SIGTERM)
-        if self._is_due(done):
-            self._save()
+        unsaved = position - self._saved_position
+        if (waited and unsaved > 0) or (self.every_steps is not None and unsaved >= self.every_steps):
+            self._save()  # waits for the write before, because every_steps is a promise
         if self._place.done and done + self.model.steps_per_execution >= self._steps and not self.model.stop_training:
             self.model.stop_training = _EPOCH_IS_OVER
 
@@ -188,21 +201,21 @@ class Resume(keras.callbacks.Callback):
         epochs, done = divmod(self._place.done + position - self._place.position, self._steps)
         return Place(position, self._place.epoch + epochs, done)
 
-    def _is_due(self, done: int) -> bool:
-        steps = self._place.position - self._place.done + done - self._saved_position
-        if self.every_steps is not None and steps >= self.every_steps:
-            return True  # a promise: _save waits for the write before
+    def _has_waited(self) -> bool:
+        """Return whether it is time to save again, of several workers by the first one's clock."""
         waited = time.monotonic() - self._saved_time >= 60 * (self.every_minutes or float("inf"))
-        return waited and steps > 0 and (self._writing is None or self._writing.done())
+        return waited and self._workers.is_chief and (self._writing is None or self._writing.done())
 
     def _save(self, wait: bool = False) -> None:
         self._finish_writing()
         place = self._now()
-        state = read_copies(self.model.distribute_strategy, self.model.state_variables)
+        self._saved_position, self._saved_time = place.position, time.monotonic()
+        state = gather_copies(self._workers, self.model.state_variables)
+        if not self._workers.is_chief:
+            return
         summed = [is_summed(variable) for variable in self.model.state_variables]
         facts = {"run": self._run, "place": dataclasses.asdict(place), "callbacks": _remember(self._others)}
         self._writing = self._writer.submit(self._write, place.position, state, summed, facts)
-        self._saved_position, self._saved_time = place.position, time.monotonic()
         if wait:
             self._finish_writing()
 
@@ -231,7 +244,7 @@ class Resume(keras.callbacks.Callback):
 
     def _assign(self, first: int | None = None) -> None:
         variables, values = self.model.state_variables[:first], self._restored.values[:first]
-        assign_copies(self.model.distribute_strategy, variables, values)
+        assign_copies(self._workers, variables, values)
         _remind(self._others, self._restored.facts["callbacks"])
 
     @contextlib.contextmanager

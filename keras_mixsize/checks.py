@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_mixsize.sources import check_label_range
+from keras_mixsize.workers import Workers
 
 
 def check_data(model, data) -> None:
@@ -34,7 +35,13 @@ def check_data(model, data) -> None:
                 f"sizes must be multiples of {model.stride}, the stride of this model, got {size}; use "
                 f"{near}, or from_model(..., stride=1) to allow any"
             )
-    replicas = model.distribute_strategy.num_replicas_in_sync
+    replicas, workers = model.distribute_strategy.num_replicas_in_sync, Workers(model.distribute_strategy).count
+    if workers > 1 and data.plan.workers > 1:
+        raise ValueError(
+            f"data must be whole under MultiWorkerMirroredStrategy, which shards it, got shard {data.plan.worker} of "
+            f"{data.plan.workers}; leave out shard()"
+        )
+    data.plan.regime.check_workers(workers)
     data.plan.regime.check_replicas(replicas)
     for bucket in data.plan.regime.buckets:
         if bucket.images // replicas % model.accumulate:

@@ -57,12 +57,7 @@ class MixSizeDataset(tf.data.Dataset):
     ):
         if plan.num_examples != source.num_examples:
             raise ValueError(f"plan is for {plan.num_examples} examples, but the source has {source.num_examples}")
-        for bucket in plan.regime.buckets:
-            if bucket.batch % plan.workers:
-                raise ValueError(
-                    f"the batch must be divisible by the {plan.workers} workers in every bucket, got {bucket.batch} at "
-                    f"size {bucket.size}; solve the regime with a multiple_of that {plan.workers} divides"
-                )
+        plan.regime.check_workers(plan.workers)
         self.source = source
         self.plan = plan
         self.transform = transform

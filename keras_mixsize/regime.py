@@ -253,6 +253,16 @@ class Regime:
                     f"solve the regime with multiple_of={math.lcm(8, replicas)} and a base_batch that it divides"
                 )
 
+    def check_workers(self, workers: int) -> None:
+        """Raise a ValueError if a bucket's B examples cannot be split evenly over `workers`, which each read their own."""
+        check_count("workers", workers)
+        for bucket in self.buckets:
+            if bucket.batch % workers:
+                raise ValueError(
+                    f"the batch must be divisible by the {workers} workers in every bucket, got {bucket.batch} at "
+                    f"size {bucket.size}; solve the regime with a multiple_of that {workers} divides"
+                )
+
     def rebalance(
         self,
         seconds: Mapping[Bucket, float],

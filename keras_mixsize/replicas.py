@@ -8,9 +8,13 @@ Called inside the step, in a replica's context or without any strategy; used by 
 
 from __future__ import annotations
 
+import hashlib
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from keras_mixsize.workers import Workers
 
 
 def sum_over_replicas(gradients):
@@ -47,7 +51,7 @@ def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
 
 
 def read_copies(strategy: tf.distribute.Strategy, variables) -> list[list]:
-    """Return every replica's copy of each variable, as arrays.
+    """Return the copy of each variable that every replica of this worker has, as arrays.
 
     Keras mirrors variables but lets each replica update its own batch-norm statistics and metrics, so copies may differ.
     """
@@ -55,18 +59,38 @@ def read_copies(strategy: tf.distribute.Strategy, variables) -> list[list]:
     return [[copy.numpy() for copy in locally(variable.value)] for variable in variables]
 
 
-def assign_copies(strategy: tf.distribute.Strategy, variables, values) -> None:
-    """Give every replica its copy of each variable back, on any number of replicas.
+def gather_copies(workers: Workers, variables) -> list[list]:
+    """Return what `read_copies` does, of the replicas of all workers where workers differ; all workers meet here."""
+    copies = read_copies(workers.strategy, variables)
+    if workers.count == 1:
+        return copies
+    digests = [hashlib.blake2b(b"".join(copy.tobytes() for copy in own), digest_size=16).digest() for own in copies]
+    every = workers.gather(digests)
+    differ = [
+        index
+        for index, variable in enumerate(variables)
+        if is_summed(variable) or any(other[index] != digests[index] for other in every)
+    ]
+    gathered = workers.gather([copies[index] for index in differ])
+    for index, by_worker in zip(differ, zip(*gathered)):
+        copies[index] = [copy for own in by_worker for copy in own]
+    return copies
+
+
+def assign_copies(workers: Workers, variables, values) -> None:
+    """Give every replica of this worker its copy of each variable back, on any number of replicas and workers.
 
     Args:
-        strategy: of the model.
+        workers: of the model's strategy.
         variables: Keras variables.
         values: for each, an array `[K, ...]` of K copies. If there are other than K replicas and K is not 1, or the
             variable is summed when it is read, as metrics are, replicas get what leaves its value in all as it was.
     """
+    first = workers.index * workers.local_replicas
     for variable, copies in zip(variables, values, strict=True):
-        locals_ = strategy.experimental_local_results(variable.value)
-        for local, copy in zip(locals_, spread(copies, len(locals_), summed=is_summed(variable))):
+        all_copies = spread(copies, workers.strategy.num_replicas_in_sync, summed=is_summed(variable))
+        locals_ = workers.strategy.experimental_local_results(variable.value)
+        for local, copy in zip(locals_, all_copies[first:]):
             local.assign(copy)
 
 

@@ -11,6 +11,7 @@ Neighbours: `dataset` (what it trains on), `tracing`, `replicas`, `smoothing`, `
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import keras
 import tensorflow as tf
@@ -29,6 +30,7 @@ from keras_mixsize.skipped_steps import SkippedLogs, SkippedSteps, mark_of
 from keras_mixsize.smoothing import SmoothingState, smooth
 from keras_mixsize.tracing import StepPerShape
 from keras_mixsize.warm_up import WarmUp, warm_up
+from keras_mixsize.workers import Workers, distribute
 
 
 @keras.saving.register_keras_serializable(package="keras_mixsize")
@@ -169,6 +171,9 @@ class MixSizeModel(keras.Model):
     def fit(self, x=None, *args, callbacks=None, initial_epoch=0, **kwargs):
         """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.
 
+        Under MultiWorkerMirroredStrategy every worker calls it with the same dataset, and makes only its own rows of each
+        step; what differs between them is refused.
+
         With a MixSizeDataset `steps_per_epoch` is the plan's unless given. The first step is that of `initial_epoch` if
         it is given, else the dataset's own if it starts later than at 0, else `position`; a checkpoint of
         `callbacks.Resume` goes before all of them.
@@ -191,6 +196,9 @@ class MixSizeModel(keras.Model):
         kwargs["steps_per_epoch"] = steps
         self.build_steps(x.plan.regime.sizes, x.element_spec)
         place = Place(initial_epoch * steps or x.start or self.position, initial_epoch)
+        workers = Workers(self.distribute_strategy)
+        epochs = kwargs.get("epochs", args[2] if len(args) > 2 else 1)
+        workers.check_agreement(_facts(x.plan, place, resumes) | {"steps_per_epoch": steps, "epochs": epochs})
         self._position.assign(place.position)
         resume = resumes[0] if resumes else None
         if resume is not None:
@@ -199,8 +207,29 @@ class MixSizeModel(keras.Model):
         callbacks = [SizeLogs(self._size_metrics), skipped, *others, *resumes]
         kwargs.setdefault("shuffle", False)  # the plan has shuffled already
         with resume.running() if resume is not None else contextlib.nullcontext():
-            x = x.starting_at(place.position)
+            x = self._shared_out(x.starting_at(place.position))
+            if "validation_data" in kwargs:
+                validation_steps = kwargs.get("validation_steps")
+                kwargs["validation_data"] = self._shared_out(
+                    kwargs["validation_data"], "validation_steps", validation_steps
+                )
             return super().fit(x, *args, callbacks=callbacks, initial_epoch=place.epoch, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """Evaluate at the sizes of the data, as in Keras; `evaluate_sizes` does it at each size wanted."""
+        return super().evaluate(self._shared_out(x, "steps", kwargs.get("steps")), *args, **kwargs)
+
+    def _shared_out(self, x, argument: str = "", steps: int | None = 1):
+        """Return what each of several workers reads of a MixSizeDataset; anything else is left to Keras.
+
+        Raises:
+            ValueError: no number of steps was given as the argument of this name.
+        """
+        if not isinstance(x, MixSizeDataset) or Workers(self.distribute_strategy).count == 1:
+            return x
+        if steps is None:
+            raise ValueError(f"{argument} must be given, because a MixSizeDataset is endless")
+        return distribute(self.distribute_strategy, x)
 
     def check(self, data: MixSizeDataset) -> None:
         """Raise a ValueError if this model cannot be trained on the data; see `checks.check_data`."""
@@ -251,12 +280,7 @@ class MixSizeModel(keras.Model):
         if self.train_function is not None and not force:
             return
 
-        def distributed_step(data):
-            logs = self.distribute_strategy.run(self.train_step, args=(data,))
-            local = self.distribute_strategy.experimental_local_results
-            return keras.tree.map_structure(lambda value: tf.reduce_mean(tf.stack(local(value)), axis=0), logs)
-
-        step = distributed_step
+        step = functools.partial(self._run_on_replicas, self.train_step)
         if not self.run_eagerly:
             step = self._traced_step = StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
 
@@ -268,6 +292,20 @@ class MixSizeModel(keras.Model):
         self.train_function = train_function
         if self.distribute_strategy.num_replicas_in_sync > 1:
             expect_aggregated_gradients(self.optimizer)
+
+    def make_test_function(self, force=False):
+        """Make the function of one evaluation step: Keras's own, which for several workers would average scalars over rows."""
+        if Workers(self.distribute_strategy).count == 1:
+            super().make_test_function(force)
+        elif self.test_function is None or force:
+            step = tf.function(functools.partial(self._run_on_replicas, self.test_step), reduce_retracing=True)
+            self.test_function = lambda iterator: step(next(iterator))
+
+    def _run_on_replicas(self, step, data):
+        """Return the logs of a step on a batch: the mean of those of this worker's replicas."""
+        logs = self.distribute_strategy.run(step, args=(data,))
+        local = self.distribute_strategy.experimental_local_results
+        return keras.tree.map_structure(lambda value: tf.reduce_mean(tf.stack(local(value)), axis=0), logs)
 
     @property
     def trace_count(self) -> int:
@@ -363,3 +401,11 @@ class MixSizeModel(keras.Model):
     def warm_up(self, regime: Regime, **options) -> list[WarmUp]:
         """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""
         return warm_up(self, regime, **options)
+
+
+def _facts(plan, place: Place, resumes: list) -> dict:
+    """Return what must be the same on all workers, most telling first."""
+    settings = {"regime": str(plan.regime), "num_examples": plan.num_examples, "seed": plan.seed}
+    saves = [(resume.every_steps, resume.every_minutes) for resume in resumes]
+    where = {"position": place.position, "initial_epoch": place.epoch, "Resume's every_steps and every_minutes": saves}
+    return settings | {"sampling": plan.sampling, "the plan's fingerprint": plan.fingerprint()} | where

@@ -1,0 +1,180 @@
+"""Starts the workers of a multi-worker training: all of them on one machine, or one machine's of several.
+
+    python experiments/launch.py --workers=2 -- python experiments/train.py --strategy=multi_worker --output=runs/two --resume
+    python experiments/launch.py --hosts=node1:12355,node2:12355 --index=0 -- python train.py ...        # on node1
+
+Sets TF_CONFIG, which tf.distribute.MultiWorkerMirroredStrategy reads, and prints what the workers print with their number
+before it. If a worker dies the others, which would wait for it in vain, are killed; `--restarts` starts all of them again,
+so that a run with `callbacks.Resume` loses no more than what came after its last checkpoint. SIGTERM and Ctrl-C are handed
+to all workers.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+from absl import app, flags
+
+WORKERS = flags.DEFINE_integer("workers", None, "Workers on this machine.", lower_bound=1)
+HOSTS = flags.DEFINE_list(
+    "hosts", None, "host:port of every worker, the same on all machines; this one starts one of them."
+)
+INDEX = flags.DEFINE_integer("index", None, "Which of --hosts this machine is, from 0.", lower_bound=0)
+RESTARTS = flags.DEFINE_integer("restarts", 0, "How often all workers are started again after one died.", lower_bound=0)
+PIN = flags.DEFINE_boolean("pin", False, "Give each worker on this machine its own share of the processor's cores.")
+
+
+def tf_configs(hosts: list[str]) -> list[str]:
+    """Return the TF_CONFIG of every worker.
+
+    Args:
+        hosts: `host:port` of each.
+    """
+    return [
+        json.dumps({"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}}) for i in range(len(hosts))
+    ]
+
+
+def free_addresses(count: int) -> list[str]:
+    """Return addresses of this machine at ports that nothing listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{listening.getsockname()[1]}" for listening in sockets]
+    for listening in sockets:
+        listening.close()
+    return addresses
+
+
+class Group:
+    """Workers on this machine that live and die together.
+
+    Args:
+        command: of every worker.
+        configs: TF_CONFIG of each, by its number.
+        cores: of each, as numbers, or None for all.
+    """
+
+    def __init__(self, command: list[str], configs: dict[int, str], cores: dict[int, list[int]] | None = None):
+        self._workers = {index: _start(command, config) for index, config in configs.items()}
+        for index, own in (cores or {}).items():
+            os.sched_setaffinity(self._workers[index].pid, own)
+        self._printers = [
+            threading.Thread(target=_print_lines, args=item, daemon=True) for item in self._workers.items()
+        ]
+        for printer in self._printers:
+            printer.start()
+
+    def signal(self, number: int) -> None:
+        """Hand a signal to every worker that is alive."""
+        for worker in self._workers.values():
+            if worker.poll() is None:
+                worker.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for all workers, or for one that fails, and return the first exit status that is not 0, or 0.
+
+        A worker that ended by itself at SIGTERM (143) has saved its state, and the others are about to.
+        """
+        failed = threading.Event()
+        statuses = {}
+
+        def watch(index, worker):
+            statuses[index] = worker.wait()
+            if statuses[index] not in (0, 128 + signal.SIGTERM):
+                failed.set()
+
+        watchers = [threading.Thread(target=watch, args=item, daemon=True) for item in self._workers.items()]
+        for watcher in watchers:
+            watcher.start()
+        while any(watcher.is_alive() for watcher in watchers):
+            if failed.wait(0.2):
+                self.signal(signal.SIGKILL)
+                break
+        for thread in (*watchers, *self._printers):
+            thread.join()
+        wrong = [(index, status) for index, status in statuses.items() if status != 0]
+        for index, status in wrong[:1]:
+            print(f"[{index}] ended with status {status}", flush=True)
+        return wrong[0][1] if wrong else 0
+
+
+def _start(command: list[str], config: str) -> subprocess.Popen:
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | {"TF_CONFIG": config, "PYTHONUNBUFFERED": "1"}
+    # a session of its own, so that Ctrl-C reaches it through us alone, once
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+
+
+def _print_lines(index: int, worker: subprocess.Popen) -> None:
+    for line in worker.stdout:
+        sys.stdout.write(f"[{index}] {line.decode(errors='replace')}")
+        sys.stdout.flush()
+
+
+def shares_of_cores(indices) -> dict[int, list[int]]:
+    """Return the cores of each worker: equal shares of those that this process may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    indices = list(indices)
+    if len(cores) < len(indices):
+        raise ValueError(f"--pin needs a core for each of the {len(indices)} workers, got {len(cores)} cores")
+    bounds = [len(cores) * i // len(indices) for i in range(len(indices) + 1)]
+    return {index: cores[low:high] for index, low, high in zip(indices, bounds, bounds[1:])}
+
+
+def check_flags() -> None:
+    """Raise a UsageError if the flags do not say which workers to start."""
+    if (WORKERS.value is None) == (HOSTS.value is None):
+        raise app.UsageError(
+            "give either --workers (all on this machine) or --hosts and --index (one of several machines)"
+        )
+    if HOSTS.value is None:
+        return
+    if INDEX.value is None or INDEX.value >= len(HOSTS.value):
+        raise app.UsageError(f"--index must lie in [0, {len(HOSTS.value)}), got {INDEX.value}")
+    wrong = [host for host in HOSTS.value if not host.rpartition(":")[0] or not host.rpartition(":")[2].isdigit()]
+    if wrong:
+        raise app.UsageError(f"--hosts must be host:port, got {wrong[0]}")
+    if RESTARTS.value:
+        raise app.UsageError("--restarts needs --workers: on several machines the scheduler starts the whole job again")
+
+
+def run_once(command: list[str]) -> tuple[int, bool]:
+    """Start the workers and wait for them.
+
+    Returns:
+        The exit status, and whether a signal asked us to stop.
+    """
+    configs = dict(enumerate(tf_configs(HOSTS.value or free_addresses(WORKERS.value))))
+    if HOSTS.value:
+        configs = {INDEX.value: configs[INDEX.value]}
+    group = Group(command, configs, shares_of_cores(configs) if PIN.value else None)
+    stopped = threading.Event()
+
+    def stop(number, frame):
+        stopped.set()
+        group.signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return group.wait(), stopped.is_set()
+
+
+def main(argv):
+    check_flags()
+    if not argv[1:]:
+        raise app.UsageError("the workers' command is missing: launch.py --workers=2 -- python train.py ...")
+    for attempt in range(RESTARTS.value + 1):
+        status, stopped = run_once(argv[1:])
+        if status == 0 or stopped:
+            break
+        if attempt < RESTARTS.value:
+            print(f"starting all workers again ({attempt + 1} of {RESTARTS.value})", flush=True)
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+if __name__ == "__main__":
+    app.run(main)
