@@ -1,14 +1,33 @@
 # make demo: the main job on the embedded data.  make test: the tests.  Both set up .venv by themselves, once.
+# make serve: a server of the demo's network with a web page; PORT=8081 for another port, SERVED=FOLDER for another export.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+SERVING_VENV := .venv-serving
+SERVING_INSTALLED := $(SERVING_VENV)/installed
+PORT ?= 8080
+# The demo's B+ network if there is one; without it, that network is trained alone
+TRAINED := $(firstword $(wildcard runs/demo/b+/model.keras) runs/serve/b+/model.keras)
+SERVED ?= runs/serve/exported
 
-.PHONY: demo test test-slow test-reliability lint benchmark clean
+.PHONY: demo serve test test-slow test-reliability lint benchmark clean
 
 demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
+
+serve: $(SERVING_INSTALLED) $(SERVED)/1/saved_model.pb
+	$(SERVING_VENV)/bin/python experiments/serve.py --model_dir=$(SERVED) --http_port=$(PORT)
+
+runs/serve/exported/1/saved_model.pb: $(TRAINED) $(INSTALLED)
+	@echo "exporting $(TRAINED) for 12, 16, 24 and 32 px"
+	rm -rf runs/serve/exported
+	$(BIN)/python experiments/export.py --run='$(<D)' --sizes=12,16,24,32 --calibration_batches=25 --output=runs/serve/exported
+
+runs/serve/b+/model.keras: | $(INSTALLED)
+	@echo "no network of the demo in runs/demo: training its B+ network alone, 2 to 3 minutes on 2 cores"
+	$(BIN)/python experiments/train.py --recipe=embedded/resnet8/b+ --sizes=16,32 --calibration_batches=25 --output=runs/serve/b+
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
@@ -35,5 +54,11 @@ $(INSTALLED): requirements.txt setup.py Makefile
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
+# KServe needs other versions of packages than the experiments do
+$(SERVING_INSTALLED): Makefile
+	test -d $(SERVING_VENV) || $(PYTHON) -m venv $(SERVING_VENV)
+	$(SERVING_VENV)/bin/pip install --quiet --disable-pip-version-check 'kserve>=0.21' 'tensorflow-cpu>=2.21'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(SERVING_VENV) build *.egg-info .pytest_cache .ruff_cache

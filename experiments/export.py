@@ -5,12 +5,14 @@
 
 The run is a folder that train.py or demo.py wrote. Half of the test set, or --cascade_examples of it, fits the cascade's
 threshold; accuracies are measured on the rest. Writes what docs/serving.md describes, the report and what the cascade
-reached on the rest (export_VERSION.json), and converted models (converted/).
+reached on the rest (export_VERSION.json), converted models (converted/), and for the web page of serve.py the first image of each class
+of the rest (samples/).
 """
 
 import dataclasses
 import json
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -87,6 +89,16 @@ def convert(folder: pathlib.Path, engine: str, size: int, images: np.ndarray) ->
     console.print(f"{size} px for {engine}: {file}")
 
 
+def write_samples(test: kms.sources.ArraySource) -> None:
+    """Write the first image of each class as PNG."""
+    place = pathlib.Path(OUTPUT.value) / "samples"
+    place.mkdir(exist_ok=True)
+    labels, first = np.unique(test.labels, return_index=True)
+    for label, index in zip(labels, first):
+        name = re.sub(r"\W+", " ", test.class_names[label]) if test.class_names else "class"
+        keras.utils.save_img(place / f"{label:04}_{name}.png", test.images[index], scale=False)
+
+
 def main(_):
     logging.set_verbosity(logging.WARNING)  # TensorFlow tells the names of all captured weights otherwise
     unknown = set(CONVERT.value) - set(CONVERTERS)
@@ -109,6 +121,8 @@ def main(_):
     results = {"report": json.loads(report.to_json()), "versions": versions()}
     if fitting is not None:
         results["cascade"] = check_cascade(kms.serving.load(folder), test)
+    if isinstance(test, kms.sources.ArraySource):
+        write_samples(test)
     replace_file(folder.parent / f"export_{VERSION.value}.json", json.dumps(results, indent=1))
     for engine in CONVERT.value:
         for size in config.sizes:

@@ -1,36 +1,48 @@
-"""Serves an export with KServe's Python server: REST V1, TensorFlow Serving's form, and V2.
+"""Serves an export with KServe's Python server: REST V1, TensorFlow Serving's form, V2, and a web page to try it.
 
-    python -m venv serving && serving/bin/pip install kserve tensorflow-cpu
-    serving/bin/python experiments/serve.py --model_dir=exported --http_port=8080
+    make serve                                                  # the demo's network, in an environment of its own
+    .venv-serving/bin/python experiments/serve.py --model_dir=exported --http_port=8080
 
     curl -d '{"signature_name": "serve_bytes_24", "instances": [{"b64": "'$(base64 -w0 boot.jpg)'"}]}' \
         localhost:8080/v1/models/mixsize:predict
 
 It listens on this machine only. It needs kserve and TensorFlow, in an environment of their own, and of this repository only this
-file and keras_mixsize/serving.py. V1 takes `instances`: encoded files as {"b64": ...}, or arrays of numbers, 0..255; and either
+file, serve_page.html and keras_mixsize/serving.py. A browser gets the page at `/`, with sample images from the folder `samples` beside
+the export's versions, if there is one. V1 takes `instances`: encoded files as {"b64": ...}, or arrays of numbers, 0..255; and either
 `signature_name` (`serve_24`, `serve_bytes_24`, `serve_cascade`) or `size` (a number or "cascade"). V2 takes one input, `images`
-of UINT8 or FP32, or `image_bytes` of BYTES, and the parameter `size`. What the model refuses is answered with 400.
+of UINT8 or FP32, or `image_bytes` of BYTES, and the parameter `size`. What the model refuses is answered with 400. The header
+`Server-Timing` says how many milliseconds the model took.
 """
 
 import argparse
 import asyncio
 import base64
+import errno
 import importlib.util
+import json
+import logging
 import pathlib
 import socket
+import time
 import uuid
 
 import kserve
 import numpy as np
+from fastapi import Request
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
 from kserve import InferOutput, InferRequest, InferResponse
 from kserve.errors import InvalidInput
+from kserve.logging import KSERVE_LOGGER_NAME
 from kserve.model_repository import ModelRepository
+from kserve.model_server import app
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
 
 NAME = "mixsize"
 SERVING = pathlib.Path(__file__).parents[1] / "keras_mixsize/serving.py"
+PAGE = pathlib.Path(__file__).with_name("serve_page.html")
 
 
 def load_serving():
@@ -49,7 +61,7 @@ class MixSizeModel(kserve.Model):
     """
 
     def __init__(self, served):
-        super().__init__(NAME)
+        super().__init__(NAME, return_response_headers=True)
         self.served = served
         self.ready = True
 
@@ -59,23 +71,30 @@ class MixSizeModel(kserve.Model):
         try:
             images, size = read_v2(payload) if is_v2 else read_v1(payload)
             # In a thread, so that the server goes on taking requests
-            prediction = await asyncio.to_thread(answer, self.served, images, size)
+            prediction, seconds = await asyncio.to_thread(answer, self.served, images, size)
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidInput(str(error)) from error
+        if response_headers is not None:
+            response_headers["server-timing"] = f"model;dur={1000 * seconds:.3f}"
         return write_v2(payload.id or str(uuid.uuid4()), prediction) if is_v2 else write_v1(prediction)
 
 
 def answer(served, images, size):
-    """Return the prediction at a size, at the nearest one (None) or by the cascade ("cascade")."""
-    return served.predict_cascade(images) if size == "cascade" else served.predict(images, size=size)
+    """Return the prediction at a size, at the nearest one (None) or by the cascade ("cascade"), and its seconds."""
+    start = time.perf_counter()
+    prediction = served.predict_cascade(images) if size == "cascade" else served.predict(images, size=size)
+    return prediction, time.perf_counter() - start
 
 
-def read_v1(payload: dict):
-    """Return images and size of a V1 request.
+def read_v1(payload: dict | bytes):
+    """Return images and size of a V1 request; KServe hands over bytes if the header names no JSON, as with `curl -d`.
 
     Raises:
-        ValueError: no instances, a mixture of files and arrays, arrays of various shapes, or a name of no signature.
+        ValueError: no JSON object, no instances, a mixture of files and arrays, arrays of various shapes, or a name of no signature.
     """
+    payload = json.loads(payload) if isinstance(payload, bytes) else payload
+    if not isinstance(payload, dict):
+        raise ValueError(f"the request must be a JSON object with instances, got {type(payload).__name__}")
     instances = payload.get("instances")
     if not isinstance(instances, list) or not instances:
         raise ValueError("instances must be a list of at least one image")
@@ -142,6 +161,39 @@ def write_v2(identity: str, prediction) -> InferResponse:
     return InferResponse(identity, NAME, outputs)
 
 
+def add_page(served, samples: pathlib.Path) -> None:
+    """Give KServe's application the web page and what it shows."""
+    files = sorted(file.name for file in samples.iterdir()) if samples.is_dir() else []
+    if files:
+        app.mount("/page/samples", StaticFiles(directory=samples))
+
+    @app.get("/page/facts")
+    async def facts():
+        return {"manifest": served.manifest, "samples": files}
+
+    @app.get("/")
+    async def front(request: Request):
+        is_browser = "text/html" in request.headers.get("accept", "")
+        return FileResponse(PAGE) if is_browser else {"status": "alive"}  # KServe's own answer here
+
+
+def say_briefly(record: logging.LogRecord) -> bool:
+    """Make one line of a refused request, for which KServe writes the whole stack."""
+    if record.exc_info and isinstance(record.exc_info[1], InvalidInput):
+        record.msg, record.args, record.exc_info = "refused: %s", (record.exc_info[1],), None
+    return True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, or end the program with what to do."""
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise SystemExit(f"cannot listen at {host}, port {port}: {error.strerror}") from error
+        raise SystemExit(f"port {port} is in use; choose another one, as in: make serve PORT={port + 1}") from error
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model_dir", default="exported", help="what export.py wrote")
@@ -150,13 +202,16 @@ def main():
     )
     parser.add_argument("--http_port", type=int, default=8080)
     arguments = parser.parse_args()
-    served = load_serving().load(arguments.model_dir)
-    served.warm_up()
-    models = ModelRepository()
-    models.update(MixSizeModel(served))
-    planes = DataPlane(model_registry=models), ModelRepositoryExtension(model_registry=models)
     # KServe's own ModelServer listens at all addresses
-    with socket.create_server((arguments.host, arguments.http_port)) as listening:
+    with listen(arguments.host, arguments.http_port) as listening:
+        served = load_serving().load(arguments.model_dir)
+        served.warm_up()
+        models = ModelRepository()
+        models.update(MixSizeModel(served))
+        planes = DataPlane(model_registry=models), ModelRepositoryExtension(model_registry=models)
+        add_page(served, pathlib.Path(arguments.model_dir) / "samples")
+        logging.getLogger(KSERVE_LOGGER_NAME).addFilter(say_briefly)
+        print("web page and REST, Ctrl+C stops:")
         print(f"listening at http://{arguments.host}:{listening.getsockname()[1]}", flush=True)
         RESTServer("kserve.model_server:app", *planes, arguments.http_port).run(sockets=[listening])
 

@@ -153,7 +153,7 @@ def _check_header(index: tf.Tensor, data: tf.Tensor, max_pixels: int) -> tf.Oper
     """Return an operation that fails if an image's first bytes show that it must not be decoded."""
     fault = data_fault(data, max_pixels)
     text = tf.strings.join(["image ", tf.strings.as_string(index), " cannot be used: ", tf.gather(FAULTS, fault)])
-    remedy = f"send JPEG or PNG files of at most {max_pixels} pixels (max_pixels)"
+    remedy = f"; send JPEG or PNG files of at most {max_pixels} pixels (max_pixels)"
     return tf.debugging.Assert(fault == GOOD, [text, remedy])
 
 

@@ -236,7 +236,11 @@ def _reason(message: str) -> str:
     """Return the part of TensorFlow's message that tells the user something, without names of nodes and their origin."""
     lines = [line.strip() for line in re.split(r"\[\[|\{\{", message)[0].splitlines()]
     noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
-    return " ".join(line for line in lines if line and not line.startswith(noise))
+    reason = " ".join(line for line in lines if line and not line.startswith(noise))
+    if not reason.startswith("assertion failed: "):
+        return reason
+    # Each part of an assertion stands in brackets, and those of tensors in brackets of their own
+    return " ".join(re.findall(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]", reason)).replace(" ;", ";")
 
 
 def _version_folder(path: pathlib.Path) -> pathlib.Path:

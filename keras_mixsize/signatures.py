@@ -227,8 +227,8 @@ def _check_shape(shape: tf.Tensor, limits: Limits) -> tf.Operation:
     if shape.shape[0] > 1:
         pixels = shape[1] * shape[2]
         fits &= (pixels > 0) & (pixels <= limits.max_pixels)
-        text += ["an image must have at least 1 pixel and at most", limits.max_pixels]
-    return tf.debugging.Assert(fits, [*text, "got the shape", tf.cast(shape, tf.int32)])
+        text += ["; an image must have at least 1 pixel and at most", limits.max_pixels]
+    return tf.debugging.Assert(fits, [*text, "; got the shape", tf.cast(shape, tf.int32)])
 
 
 def _trace(function: Callable, *specs: tf.TensorSpec) -> tf.types.experimental.ConcreteFunction:

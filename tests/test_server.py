@@ -1,9 +1,7 @@
-"""experiments/serve.py answers a real HTTP client; needs an interpreter with kserve, named by SERVING_PYTHON."""
+"""experiments/serve.py answers a real HTTP client; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
 
 import base64
 import json
-import os
-import pathlib
 import subprocess
 import sys
 import urllib.error
@@ -13,12 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import tiny_network
+from server import PYTHON, ROOT, needs_server, running
 
 import keras_mixsize as kms
 
-ROOT = pathlib.Path(kms.__file__).parents[1]
-PYTHON = os.environ.get("SERVING_PYTHON")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(PYTHON is None, reason="SERVING_PYTHON names no interpreter")]
+pytestmark = [pytest.mark.slow, needs_server]
 PNG = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (12, 12, 1)).astype("uint8")).numpy()
 B64 = base64.b64encode(PNG).decode()
 
@@ -33,11 +30,8 @@ def path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def url(path):
     """The address of a running server."""
-    command = [PYTHON, ROOT / "experiments/serve.py", f"--model_dir={path}", "--http_port=0"]
-    with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
-        lines = iter(server.stdout.readline, "")
-        yield next(line for line in lines if line.startswith("listening")).split()[-1]
-        server.terminate()
+    with running(path) as (url, _):
+        yield url
 
 
 def post(url, body):
@@ -81,11 +75,34 @@ def test_arrays_are_answered(url):
     assert v2(url, {"inputs": [value]})[0] == 200
 
 
+def test_a_request_needs_no_header_that_says_json(url):
+    body = json.dumps({"signature_name": "serve_bytes_8", "instances": [{"b64": B64}]}).encode()
+    request = urllib.request.Request(f"{url}/v1/models/mixsize:predict", body)  # as curl -d sends it
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert json.load(answer)["predictions"][0]["sizes"] == 8
+
+
+def test_browsers_get_the_page_and_others_kserves_answer(url, path):
+    for accept, kind in (("text/html,*/*", "text/html"), ("*/*", "application/json")):
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=60) as answer:
+            assert answer.headers["content-type"].startswith(kind)
+    with urllib.request.urlopen(f"{url}/page/facts", timeout=60) as answer:
+        assert json.load(answer)["manifest"] == kms.serving.load(path).manifest
+
+
+def test_a_busy_port_is_said(url, path):
+    port = url.rsplit(":")[-1]
+    command = [PYTHON, ROOT / "experiments/serve.py", f"--model_dir={path}", f"--http_port={port}"]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    assert done.returncode and f"port {port} is in use; choose another one" in done.stderr
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"no json",
         {},
+        [],
         {"instances": []},
         {"instances": [{"b64": "?"}]},
         {"instances": [{"b64": base64.b64encode(PNG[:30]).decode()}]},

@@ -1,0 +1,32 @@
+"""experiments/serve.py as a process, for tests; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PYTHON = pathlib.Path(os.environ.get("SERVING_PYTHON", ROOT / ".venv-serving/bin/python")).absolute()
+needs_server = pytest.mark.skipif(
+    not PYTHON.exists(),
+    reason=f"{PYTHON} does not exist; make serve makes it, or SERVING_PYTHON names another with kserve",
+)
+
+
+@contextlib.contextmanager
+def running(path: pathlib.Path) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Serve an export and yield the address and the process.
+
+    Args:
+        path: folder of the versions.
+    """
+    command = [PYTHON, ROOT / "experiments/serve.py", f"--model_dir={path}", "--http_port=0"]
+    with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        lines = iter(server.stdout.readline, "")
+        try:
+            yield next(line for line in lines if line.startswith("listening")).split()[-1], server
+        finally:
+            server.terminate()
