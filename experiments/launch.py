@@ -1,12 +1,12 @@
-"""Starts the workers of a multi-worker training: all of them on one machine, or one machine's of several.
+"""Starts the workers of a multi-worker training: all of them on one machine, or one of them on each of several.
 
     python experiments/launch.py --workers=2 -- python experiments/train.py --strategy=multi_worker --output=runs/two --resume
     python experiments/launch.py --hosts=node1:12355,node2:12355 --index=0 -- python train.py ...        # on node1
 
-Sets TF_CONFIG, which tf.distribute.MultiWorkerMirroredStrategy reads, and prints what the workers print with their number
-before it. If a worker dies the others, which would wait for it in vain, are killed; `--restarts` starts all of them again,
-so that a run with `callbacks.Resume` loses no more than what came after its last checkpoint. SIGTERM and Ctrl-C are handed
-to all workers.
+Sets TF_CONFIG, which tf.distribute.MultiWorkerMirroredStrategy reads. With --hosts this process becomes the worker. With
+--workers it prints what the workers print with their number before it; if one dies, the others, which would wait for it in
+vain, are killed; --restarts starts all of them again, so that a run with `callbacks.Resume` loses no more than what came
+after its last checkpoint; SIGTERM and Ctrl-C are handed to all. docs/machines.md has recipes for Slurm and Kubernetes.
 """
 
 import json
@@ -25,7 +25,7 @@ HOSTS = flags.DEFINE_list(
 )
 INDEX = flags.DEFINE_integer("index", None, "Which of --hosts this machine is, from 0.", lower_bound=0)
 RESTARTS = flags.DEFINE_integer("restarts", 0, "How often all workers are started again after one died.", lower_bound=0)
-PIN = flags.DEFINE_boolean("pin", False, "Give each worker on this machine its own share of the processor's cores.")
+PIN = flags.DEFINE_boolean("pin", False, "Give each of --workers its own share of the processor's cores.")
 
 
 def tf_configs(hosts: list[str]) -> list[str]:
@@ -53,23 +53,23 @@ class Group:
 
     Args:
         command: of every worker.
-        configs: TF_CONFIG of each, by its number.
+        configs: TF_CONFIG of each.
         cores: of each, as numbers, or None for all.
     """
 
-    def __init__(self, command: list[str], configs: dict[int, str], cores: dict[int, list[int]] | None = None):
-        self._workers = {index: _start(command, config) for index, config in configs.items()}
-        for index, own in (cores or {}).items():
-            os.sched_setaffinity(self._workers[index].pid, own)
+    def __init__(self, command: list[str], configs: list[str], cores: list[list[int]] | None = None):
+        self._workers = [_start(command, config) for config in configs]
+        for worker, own in zip(self._workers, cores or []):
+            os.sched_setaffinity(worker.pid, own)
         self._printers = [
-            threading.Thread(target=_print_lines, args=item, daemon=True) for item in self._workers.items()
+            threading.Thread(target=_print_lines, args=item, daemon=True) for item in enumerate(self._workers)
         ]
         for printer in self._printers:
             printer.start()
 
     def signal(self, number: int) -> None:
         """Hand a signal to every worker that is alive."""
-        for worker in self._workers.values():
+        for worker in self._workers:
             if worker.poll() is None:
                 worker.send_signal(number)
 
@@ -86,7 +86,7 @@ class Group:
             if statuses[index] not in (0, 128 + signal.SIGTERM):
                 failed.set()
 
-        watchers = [threading.Thread(target=watch, args=item, daemon=True) for item in self._workers.items()]
+        watchers = [threading.Thread(target=watch, args=item, daemon=True) for item in enumerate(self._workers)]
         for watcher in watchers:
             watcher.start()
         while any(watcher.is_alive() for watcher in watchers):
@@ -101,8 +101,13 @@ class Group:
         return wrong[0][1] if wrong else 0
 
 
+def environment_of(config: str) -> dict[str, str]:
+    """Return the environment of the worker with a TF_CONFIG."""
+    return {"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | {"TF_CONFIG": config}
+
+
 def _start(command: list[str], config: str) -> subprocess.Popen:
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | {"TF_CONFIG": config, "PYTHONUNBUFFERED": "1"}
+    environment = environment_of(config) | {"PYTHONUNBUFFERED": "1"}
     # a session of its own, so that Ctrl-C reaches it through us alone, once
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
@@ -115,14 +120,13 @@ def _print_lines(index: int, worker: subprocess.Popen) -> None:
         sys.stdout.flush()
 
 
-def shares_of_cores(indices) -> dict[int, list[int]]:
+def shares_of_cores(workers: int) -> list[list[int]]:
     """Return the cores of each worker: equal shares of those that this process may use."""
     cores = sorted(os.sched_getaffinity(0))
-    indices = list(indices)
-    if len(cores) < len(indices):
-        raise ValueError(f"--pin needs a core for each of the {len(indices)} workers, got {len(cores)} cores")
-    bounds = [len(cores) * i // len(indices) for i in range(len(indices) + 1)]
-    return {index: cores[low:high] for index, low, high in zip(indices, bounds, bounds[1:])}
+    if len(cores) < workers:
+        raise app.UsageError(f"--pin needs a core for each of the {workers} workers, got {len(cores)} cores")
+    bounds = [len(cores) * index // workers for index in range(workers + 1)]
+    return [cores[low:high] for low, high in zip(bounds, bounds[1:])]
 
 
 def check_flags() -> None:
@@ -143,15 +147,13 @@ def check_flags() -> None:
 
 
 def run_once(command: list[str]) -> tuple[int, bool]:
-    """Start the workers and wait for them.
+    """Start the workers of this machine and wait for them.
 
     Returns:
         The exit status, and whether a signal asked us to stop.
     """
-    configs = dict(enumerate(tf_configs(HOSTS.value or free_addresses(WORKERS.value))))
-    if HOSTS.value:
-        configs = {INDEX.value: configs[INDEX.value]}
-    group = Group(command, configs, shares_of_cores(configs) if PIN.value else None)
+    cores = shares_of_cores(WORKERS.value) if PIN.value else None
+    group = Group(command, tf_configs(free_addresses(WORKERS.value)), cores)
     stopped = threading.Event()
 
     def stop(number, frame):
@@ -167,6 +169,8 @@ def main(argv):
     check_flags()
     if not argv[1:]:
         raise app.UsageError("the workers' command is missing: launch.py --workers=2 -- python train.py ...")
+    if HOSTS.value:
+        os.execvpe(argv[1], argv[1:], environment_of(tf_configs(HOSTS.value)[INDEX.value]))
     for attempt in range(RESTARTS.value + 1):
         status, stopped = run_once(argv[1:])
         if status == 0 or stopped:

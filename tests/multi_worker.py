@@ -105,8 +105,30 @@ def refusals(model):
     }
 
 
+class Stop(keras.callbacks.Callback):
+    """Ends the process when a step of the plan is about to run."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.model.position == OPTIONS["stop"]:
+            raise SystemExit(0)
+
+
+def go_on():
+    """Train with Resume, perhaps only to a step, then print one line of JSON."""
+    model = make_model()
+    resume = kms.callbacks.Resume(OPTIONS["resume"], every_steps=4)
+    stop = [Stop()] if "stop" in OPTIONS else []
+    start = WORKERS.share(lambda: resume.last_checkpoint and resume.last_checkpoint.name)
+    end = {"history": model.fit(make_data(), epochs=3, verbose=0, callbacks=[*stop, resume]).history}
+    print(
+        json.dumps(end | {"start": start, "weights": [weight.numpy().tolist() for weight in model.trainable_weights]})
+    )
+
+
 def main():
     """Train, then print one line of JSON."""
+    if "resume" in OPTIONS:
+        return go_on()
     model, train = make_model(), make_data()
     facts = {"worker": WORKERS.index, "workers": WORKERS.count}
     if TOGETHER:

@@ -1,11 +1,14 @@
 """Trains with Resume and says what came out; test_callbacks.py and test_reliability.py kill it and start it again.
 
 python resume_worker.py '{"directory": "run", "log": "log.jsonl", "kill": {"where": "step", "at": 17}}'
+
+With TF_CONFIG it is one of several workers; `"worker": 1` in `kill` says which of them is killed.
 """
 
 import hashlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -16,6 +19,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import tensorflow as tf
 
+LAUNCH = pathlib.Path(__file__).parent.parent / "experiments" / "launch.py"
 REGIME = "16x16x2:0.5,24x12x1:0.25,32x8x1:0.25"
 OPTIONS = {"epochs": 2, "every_steps": 3, "every_minutes": None, "keep": 3, "replicas": 1, "seed": 7, "kill": None}
 
@@ -28,6 +32,18 @@ def run_worker(directory, kill=None, **options):
     if done.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGTERM):
         raise RuntimeError(done.stderr[-3000:])
     return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
+
+
+def run_workers(count, directory, kill=None, launcher_flags=(), **options):
+    """Do what `run_worker` does with so many workers of one machine; the JSON is a list, of each worker."""
+    options |= {"directory": str(directory / "run"), "log": str(directory / "log.jsonl"), "kill": kill}
+    command = [sys.executable, str(LAUNCH), f"--workers={count}", *launcher_flags, "--"]
+    command += [sys.executable, "-W", "ignore", __file__, json.dumps(options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    if done.returncode not in (0, 128 + signal.SIGKILL, 128 + signal.SIGTERM):
+        raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
+    last = {line[1]: line[4:] for line in done.stdout.splitlines() if line[:1] == "["}
+    return done.returncode, [json.loads(last[str(i)]) for i in range(count)] if done.returncode == 0 else None
 
 
 def logs_of(directory):
@@ -107,12 +123,16 @@ class Killer(keras.callbacks.Callback):
             die(signal.SIGTERM if self.where == "sigterm" else signal.SIGKILL)
 
 
-def plan_death(kill):
+def plan_death(kill, worker=0):
     """Arrange for the death that is wished for, and return the callbacks that it takes."""
     from keras_mixsize import callbacks, checkpoints
 
-    if kill is None:
+    kill = dict(kill or {})
+    once = kill.pop("once", None)
+    if not kill or kill.pop("worker", 0) != worker or (once and os.path.exists(once)):
         return []
+    if once:
+        pathlib.Path(once).touch()
     if kill["where"] == "assign":
         die_in(callbacks, "assign_copies", kill["at"])
     elif kill["where"] == "read":
@@ -149,19 +169,21 @@ def main():
     tf.config.experimental.enable_op_determinism()
     import keras_mixsize as kms
 
-    strategy = tf.distribute.get_strategy()
+    together = "TF_CONFIG" in os.environ
+    strategy = tf.distribute.MultiWorkerMirroredStrategy() if together else tf.distribute.get_strategy()
+    worker = strategy.cluster_resolver.task_id if together else 0
     if options["replicas"] > 1:
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(options["replicas"])])
     model, train = make_model(strategy), make_data(options["seed"])
     names = ("every_steps", "every_minutes", "keep")
     resume = kms.callbacks.Resume(options["directory"], **{name: options[name] for name in names})
-    with open(options["log"], "a") as log:
+    with open(options["log"] + (f".{worker}" if worker else ""), "a") as log:
 
         def note(epoch, logs):
             print(json.dumps([epoch, logs]), file=log, flush=True)
 
         said = keras.callbacks.LambdaCallback(on_epoch_end=note)
-        callbacks = [*plan_death(options["kill"]), said, resume]
+        callbacks = [*plan_death(options["kill"], worker), said, resume]
         model.fit(train, epochs=options["epochs"], verbose=0, callbacks=callbacks)
     print(
         json.dumps(

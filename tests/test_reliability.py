@@ -12,7 +12,7 @@ import shutil
 import subprocess
 
 import pytest
-from resume_worker import logs_of, run_worker
+from resume_worker import logs_of, run_worker, run_workers
 
 from keras_mixsize import checkpoints
 
@@ -93,6 +93,34 @@ def test_a_kill_under_two_replicas(tmp_path):
     assert run_worker(directories[1], {"where": "step", "at": 23}, epochs=EPOCHS, replicas=2)[0] == -9
     lost = 23 - newest_step(directories[1])
     note("SIGKILL under MirroredStrategy of two", lost, finish(directories[1], whole, replicas=2))
+
+
+@pytest.fixture(scope="module")
+def whole_of_two(tmp_path_factory):
+    """What two workers to whom nothing happens give."""
+    directory = tmp_path_factory.mktemp("whole_of_two")
+    return run_workers(2, directory, epochs=EPOCHS)[1], logs_of(directory)
+
+
+def test_each_of_two_workers_dies_and_all_are_started_again(tmp_path, whole_of_two):
+    lost = []
+    for worker, step in ((0, 17), (1, 31)):
+        assert run_workers(2, tmp_path, {"where": "step", "at": step, "worker": worker}, epochs=EPOCHS)[0] == 137
+        lost.append(step - newest_step(tmp_path))
+    death = {"where": "step", "at": 40, "worker": 1, "once": str(tmp_path / "died")}
+    status, facts = run_workers(2, tmp_path, death, ["--restarts=1"], epochs=EPOCHS)
+    assert (tmp_path / "died").exists() and status == 0
+    equal = (facts, logs_of(tmp_path)) == whole_of_two
+    note("SIGKILL of one of two workers, once with a restart by the launcher", max(lost), equal, times=3)
+
+
+def test_sigterm_to_one_of_two_workers_stops_both_and_loses_little(tmp_path, whole_of_two):
+    death = {"where": "sigterm", "at": 20, "worker": 1}
+    assert run_workers(2, tmp_path, death, epochs=EPOCHS, every_steps=None)[0] == 143
+    saved = newest_step(tmp_path)
+    assert saved >= 20  # later, because workers ask each other about once a second
+    equal = (run_workers(2, tmp_path, epochs=EPOCHS, every_steps=None)[1], logs_of(tmp_path)) == whole_of_two
+    note("SIGTERM to one of two workers", 0, equal)
 
 
 def test_sigterm_loses_nothing(tmp_path, whole):

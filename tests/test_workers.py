@@ -37,12 +37,18 @@ def train_on(workers, **options):
     return [json.loads(own[-1]) for own in lines.values()]
 
 
+def train_alone(**options):
+    """Return the facts of one process without a strategy, or None if it ended before it had any."""
+    command = [sys.executable, str(SCRIPT), json.dumps(options)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
+
+
 @pytest.fixture(scope="module")
 def alone():
-    """The facts of one process without a strategy."""
-    done = subprocess.run([sys.executable, str(SCRIPT), "{}"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    """The facts of one process."""
+    return train_alone()
 
 
 @pytest.fixture(scope="module", params=[(2, 1), (3, 1), (2, 2)], ids=lambda param: "{} workers of {}".format(*param))
@@ -120,6 +126,22 @@ def test_what_workers_tell_each_other(group):
 )
 def test_what_workers_cannot_train_together_is_refused_on_all(group, name, message):
     assert all(message in facts["refusals"][name] for facts in group)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first, second", [(1, 2), (2, 3), (3, 1)])
+def test_a_run_goes_on_with_another_number_of_workers(tmp_path, alone, first, second):
+    options = {"resume": str(tmp_path / "run")}
+    command = [sys.executable, "-W", "ignore", SCRIPT]
+    assert launch(first, [*command, json.dumps(options | {"stop": 18})])[0] == 0
+    status, lines, output = launch(second, [*command, json.dumps(options)])
+    assert status == 0, output[-4000:]
+    end = json.loads(lines[0][-1])
+    assert end["start"] == "step-0000000016"
+    for weight, expected in zip(end["weights"], alone["weights"], strict=True):
+        np.testing.assert_allclose(weight, expected, atol=5e-5)
+    for name in ("loss", "accuracy", "loss_16"):
+        assert end["history"][name][-1] == pytest.approx(alone["resumed_history"][name][0], abs=5e-5)
 
 
 def test_one_process_is_one_worker_which_tells_itself():
@@ -201,5 +223,5 @@ def test_launch_refuses_what_it_cannot_start(flags, message):
 def test_launch_tells_one_host_of_several_who_it_is():
     command = [sys.executable, str(LAUNCH), "--hosts=a:1,b:2", "--index=1", "--", sys.executable, "-c"]
     done = subprocess.run([*command, "import os; print(os.environ['TF_CONFIG'])"], capture_output=True, text=True)
-    config = json.loads(done.stdout.removeprefix("[1] "))
+    config = json.loads(done.stdout)
     assert config == {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
