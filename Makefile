@@ -27,7 +27,7 @@ runs/serve/exported/1/saved_model.pb: $(TRAINED) $(INSTALLED)
 
 runs/serve/b+/model.keras: | $(INSTALLED)
 	@echo "no network of the demo in runs/demo: training its B+ network alone, 2 to 3 minutes on 2 cores"
-	$(BIN)/python experiments/train.py --recipe=embedded/resnet8/b+ --sizes=16,32 --calibration_batches=25 --output=runs/serve/b+
+	$(BIN)/python experiments/train.py --recipe=embedded/resnet8/b+ --epochs=16 --sizes=16,32 --calibration_batches=25 --output=runs/serve/b+
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile

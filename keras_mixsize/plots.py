@@ -1,4 +1,4 @@
-"""Pictures of size reports: any objects with the fields of `report.SizeReport`.
+"""Pictures of size reports: any objects with the fields of `report.SizeReport` and `report.CascadePoint`.
 
 Imports matplotlib only, and only when something is drawn.
 
@@ -15,16 +15,17 @@ _COLORS = ("#4c4c4c", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")  # 
 _MARKERS = "osD^vP"
 
 
-def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str = "") -> None:
+def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str = "", cascades: Sequence = ()) -> None:
     """Draw accuracy against test image size and against compute, all reports in one picture.
 
     Full lines are accuracies with statistics calibrated for the size, with their 95 % intervals; dashed lines are
-    without calibration.
+    without calibration. Cascades have no one size, so they are drawn against compute only.
 
     Args:
         reports: of one or several models.
         path: of the PNG (or any format that matplotlib knows by its suffix).
         title: above the picture.
+        cascades: what size cascades reached (`report.CascadePoint`).
 
     Raises:
         ValueError: no report, or one without sizes.
@@ -42,6 +43,7 @@ def accuracy_by_size(reports: Sequence, path: str | os.PathLike, *, title: str =
         style = {"color": color, "marker": marker, "label": report.name}
         _draw(by_size, [row.size for row in report.rows], report.rows, style)
         _draw(by_compute, [row.multiply_adds / 1e6 for row in report.rows], report.rows, style)
+    _draw_cascades(by_compute, sorted(cascades, key=lambda point: point.multiply_adds))
     sizes = sorted({row.size for report in reports for row in report.rows})
     by_size.set(xlabel="test image size (px)", ylabel="accuracy (%)", xticks=sizes)
     by_compute.set(xlabel="compute per image (million multiply-adds)", xscale="log")
@@ -61,8 +63,20 @@ def _draw(axes, x: list[float], rows: Sequence, style: dict) -> None:
     if any(row.calibrated for row in rows):
         uncalibrated = [100 * row.accuracy.value for row in rows]
         axes.plot(x, uncalibrated, color=style["color"], linestyle="--", alpha=0.5)
-    chosen = [row.best for row in rows]
-    values = [100 * accuracy.value for accuracy in chosen]
-    below = [100 * (accuracy.value - accuracy.low) for accuracy in chosen]
-    above = [100 * (accuracy.high - accuracy.value) for accuracy in chosen]
-    axes.errorbar(x, values, yerr=[below, above], capsize=3, markersize=5, **style)
+    _draw_intervals(axes, x, [row.best for row in rows], markersize=5, **style)
+
+
+def _draw_cascades(axes, points: Sequence) -> None:
+    if not points:
+        return
+    x = [point.multiply_adds / 1e6 for point in points]
+    style = {"color": "#d55e00", "marker": "*", "markersize": 9, "linestyle": ":", "label": "size cascade"}
+    _draw_intervals(axes, x, [point.accuracy for point in points], **style)
+    axes.legend(loc="lower right")
+
+
+def _draw_intervals(axes, x: list[float], accuracies: Sequence, **style) -> None:
+    values = [100 * accuracy.value for accuracy in accuracies]
+    below = [100 * (accuracy.value - accuracy.low) for accuracy in accuracies]
+    above = [100 * (accuracy.high - accuracy.value) for accuracy in accuracies]
+    axes.errorbar(x, values, yerr=[below, above], capsize=3, **style)

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Sequence
 
 from keras_mixsize import plots
 
@@ -77,6 +78,19 @@ class SizeRow:
     def best(self) -> Accuracy:
         """The calibrated accuracy where there is one, else the other."""
         return self.calibrated or self.accuracy
+
+
+@dataclasses.dataclass(frozen=True)
+class CascadePoint:
+    """What a size cascade reached, for a report's picture.
+
+    Attributes:
+        accuracy: on data that did not fit it.
+        multiply_adds: mean per image.
+    """
+
+    accuracy: Accuracy
+    multiply_adds: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,15 +161,18 @@ class SizeReport:
                 costs = (row.loss, row.calibrated_loss, row.multiply_adds, row.latency_ms)
                 writer.writerow([self.name, row.size, *before, *after, *costs])
 
-    def plot(self, path: str | os.PathLike, *others: SizeReport, title: str = "") -> None:
+    def plot(
+        self, path: str | os.PathLike, *others: SizeReport, title: str = "", cascades: Sequence[CascadePoint] = ()
+    ) -> None:
         """Draw accuracy against size and against compute; see `plots.accuracy_by_size`.
 
         Args:
             path: of the picture.
             *others: reports to draw beside this one.
             title: above the picture.
+            cascades: of this report's network, drawn against compute.
         """
-        plots.accuracy_by_size([self, *others], path, title=title)
+        plots.accuracy_by_size([self, *others], path, title=title, cascades=cascades)
 
 
 def _row(accuracy: dict, calibrated: dict | None, **fields) -> SizeRow:

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import image
 
 from keras_mixsize import SizeReport, plots
-from keras_mixsize.report import Accuracy, SizeRow
+from keras_mixsize.report import Accuracy, CascadePoint, SizeRow
 
 
 def report(name, sizes=(16, 24, 32), calibrated=True):
@@ -51,6 +51,12 @@ def test_the_picture_says_what_it_shows(tmp_path):
 def test_every_size_of_every_report_has_a_tick(tmp_path):
     svg = words(tmp_path, report("one", sizes=(17, 29)), report("two", sizes=(29, 43)))
     assert all(is_drawn(size, svg) for size in (17, 29, 43))
+
+
+def test_a_cascade_is_drawn_against_compute(tmp_path):
+    points = [CascadePoint(Accuracy.of(80, 100), 2e5), CascadePoint(Accuracy.of(85, 100), 3e5)]
+    assert is_drawn("size cascade", words(tmp_path, report("one"), cascades=points))
+    assert not is_drawn("size cascade", words(tmp_path, report("one")))
 
 
 @pytest.mark.parametrize("sizes", [(16,), (16, 24, 32)])
