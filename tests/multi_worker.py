@@ -133,6 +133,7 @@ def main():
     facts = {"worker": WORKERS.index, "workers": WORKERS.count}
     if TOGETHER:
         facts |= {"meetings": meetings(), "refusals": refusals(model)}
+        model.warm_up(REGIME)
     source = kms.sources.fashion_mnist("test")
     images, labels = source.images[:77].astype("float32") / 255, source.labels[:77]
     finite = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)

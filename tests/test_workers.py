@@ -144,6 +144,18 @@ def test_a_run_goes_on_with_another_number_of_workers(tmp_path, alone, first, se
         assert end["history"][name][-1] == pytest.approx(alone["resumed_history"][name][0], abs=5e-5)
 
 
+@pytest.mark.slow
+def test_train_py_writes_once_and_evaluates_on_the_first_worker(tmp_path):
+    train = LAUNCH.with_name("train.py")
+    flags = ["--smoke", "--strategy=multi_worker", "--resume", f"--output={tmp_path}/run"]
+    status, lines, output = launch(2, [sys.executable, train, *flags])
+    assert status == 0, output[-4000:]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["steps"] == results["steps_per_epoch"] and len(results["report"]["rows"]) == 2
+    assert (tmp_path / "run" / "report.png").exists() and any("results in" in line for line in lines[0])
+    assert not any("results in" in line or "accuracy" in line for line in lines[1])
+
+
 def test_one_process_is_one_worker_which_tells_itself():
     workers = Workers(tf.distribute.get_strategy())
     assert (workers.count, workers.index, workers.is_chief, workers.local_replicas) == (1, 0, True, 1)
