@@ -235,18 +235,15 @@ def _largest_ratios(windows: Windows, sides: tf.Tensor, size, ratios: tuple[int,
     return tf.reduce_max(tf.where(shortest >= tf.cast(tf.constant(ratios) * size, tf.float32), ratios, 1), axis=1)
 
 
-# Decoding and cutting, copy by copy
+# Decoding and cutting, image by image and copy by copy
 
 
 def _part_decoder(items, jpegs, parts: Parts, ratios: tuple[int, ...], channels: int, how: str) -> Callable:
-    """Return a function (image, is_new, part) -> part, uint8 `[h, w, channels]`; it decodes new images and keeps the others.
-
-    One switch for everything, because every operation of a loop costs about as much as 100 pixels.
-    """
+    """Return a function of an image's place in the batch that decodes its part: uint8 `[h, w, channels]`."""
     branches = tf.where(jpegs, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
     method = "INTEGER_ACCURATE" if how == "exact" else ""
 
-    def decode_part(image, is_new, part):
+    def decode_part(image):
         data, box = items.read(image), tf.gather(parts.boxes, image)
 
         def jpeg(ratio: int):
@@ -256,28 +253,24 @@ def _part_decoder(items, jpegs, parts: Parts, ratios: tuple[int, ...], channels:
             corner, extent = tf.concat([box[:2], [0]], axis=0), tf.concat([box[2:], [channels]], axis=0)
             return tf.slice(tf.io.decode_png(data, channels), corner, extent)
 
-        branch = tf.where(is_new, tf.gather(branches, image), len(ratios) + 1)
-        return tf.switch_case(branch, [*map(jpeg, ratios), png, lambda: part])
+        return tf.switch_case(tf.gather(branches, image), [*map(jpeg, ratios), png])
 
     return decode_part
 
 
 def _resampler(transform: Transform, size) -> Callable:
-    """Return a function of a cut, uint8 `[h, w, C]`, that returns it at `size`: 0..255."""
-    method, sides = transform.interpolation, [size, size]
+    """Return a function of a cut, uint8 `[1, h, w, C]`, and whether it is twice the target or more; it returns 0..255."""
+    method, sides = transform.interpolation, tf.stack([size, size])
 
-    def exactly(cut):
+    def exactly(cut, _):
         pixels = tf.image.resize(cut, sides, method, antialias=transform.antialias)
         return tf.clip_by_value(pixels, 0.0, 255.0) if method == "bicubic" else pixels
 
-    def over_areas(cut):
-        # Four times as fast as the wide triangle that `antialias` stands for
-        skips = tf.reduce_min(tf.shape(cut)[:2]) >= 2 * size
-
-        def resized(method: str):
-            return tf.cast(tf.image.resize(cut, sides, method), tf.float32)
-
-        return tf.cond(skips, lambda: resized("area"), lambda: resized("bilinear"))
+    def over_areas(cut, is_wide):
+        # Twice as fast as the wide triangle that `antialias` stands for
+        return tf.cond(
+            is_wide, lambda: tf.image.resize(cut, sides, "area"), lambda: tf.image.resize(cut, sides, "bilinear")
+        )
 
     fast = transform.decode == "fast" and transform.antialias and method == "bilinear"
     return over_areas if fast else exactly
@@ -286,28 +279,32 @@ def _resampler(transform: Transform, size) -> Callable:
 def _render_parts(decode_part: Callable, parts: Parts, resample: Callable, size, channels: int) -> tf.Tensor:
     """Return all windows of all parts at `size`: float32 `[D*B, size, size, channels]` in [0, 1].
 
-    The copies of an image are made one after the other, so that only one image is held, but stored `B` rows apart.
+    The copies of an image are made one after the other, so that only one image is held, but stored `B` rows apart. An operation
+    here costs about as much as 100 pixels, so whatever is the same for all copies is made before.
     """
     batch, count = tf.shape(parts.boxes)[0], tf.size(parts.mirrored)
-    copies = count // batch
-    starts = tf.pad(parts.starts, [[0, 0], [0, 1]])
-    extents = tf.pad(parts.extents, [[0, 0], [0, 1]], constant_values=channels)
-    flips = tf.pad(parts.mirrored[:, None], [[0, 0], [1, 1]])
+    starts = tf.pad(parts.starts, [[0, 0], [1, 1]])
+    extents = tf.pad(parts.extents, [[0, 0], [1, 1]], constant_values=channels) - [channels - 1, 0, 0, 0]
+    wide = tf.reduce_min(parts.extents, axis=1) >= 2 * size
+    flips = tf.pad(parts.mirrored[:, None], [[0, 0], [2, 1]])
     paddings = parts.margins[:, None, None] * tf.constant([[1, 1], [1, 1], [0, 0]])
 
-    def add(turn, part, rendered):
-        image, copy = turn // copies, turn % copies
-        part = decode_part(image, copy == 0, part)
-        row = copy * batch + image
-        padded = tf.pad(part, tf.gather(paddings, image))  # no copy where nothing is added
-        pixels = resample(tf.slice(padded, tf.gather(starts, row), tf.gather(extents, row)))
-        pixels = tf.raw_ops.Reverse(tensor=tf.cast(pixels, tf.float32), dims=tf.gather(flips, row)) * (1 / 255)
-        return turn + 1, part, rendered.write(row, pixels)
+    def add_image(image, rendered):
+        part = tf.pad(decode_part(image), tf.gather(paddings, image))[None]  # no copy where nothing is added
 
-    rendered = tf.TensorArray(tf.float32, count, element_shape=[None, None, channels])
-    nothing = tf.zeros([0, 0, channels], tf.uint8)
-    shapes = (tf.TensorShape([]), tf.TensorShape([None, None, channels]), tf.TensorShape(None))
-    *_, rendered = tf.while_loop(
-        lambda turn, *_: turn < count, add, (0, nothing, rendered), shapes, parallel_iterations=1
-    )
-    return tf.reshape(rendered.stack(), [count, size, size, channels])
+        def add_copy(row, rendered):
+            cut = tf.slice(part, tf.gather(starts, row), tf.gather(extents, row))
+            pixels = tf.cast(resample(cut, tf.gather(wide, row)), tf.float32)
+            pixels = tf.raw_ops.Reverse(tensor=pixels, dims=tf.gather(flips, row)) * (1 / 255)
+            return row + batch, rendered.write(row, pixels)
+
+        return image + 1, _loop(count, add_copy, image, rendered)
+
+    rendered = tf.TensorArray(tf.float32, count, element_shape=[1, None, None, channels])
+    return tf.reshape(_loop(batch, add_image, 0, rendered).stack(), [count, size, size, channels])
+
+
+def _loop(end, body: Callable, place, rendered: tf.TensorArray) -> tf.TensorArray:
+    """Return the images after `body` has added to them until the place is `end`, one turn at a time."""
+    _, rendered = tf.while_loop(lambda place, _: place < end, body, (place, rendered), parallel_iterations=1)
+    return rendered
