@@ -1,4 +1,4 @@
-"""Writes the measured figures into README.md and docs/results.md, from the JSON files that the experiments left.
+"""Writes the measured figures into README.md and the pages of docs/, from the JSON files that the experiments left.
 
     python experiments/write_docs.py
 
@@ -168,6 +168,160 @@ def accuracy() -> str:
     return f"{facts['table']}\n\n{table(header, rows)}\n\n{closing}"
 
 
+def serving() -> str:
+    """Return the export's time, start and bytes beside Keras's export."""
+    facts = read("benchmarks/serving.json")
+    header = [
+        "size",
+        "batch",
+        "ms: p50 (quartiles)",
+        "p99",
+        "images per second",
+        "Keras's p50",
+        "ratio to it (quartiles)",
+    ]
+    rows = [
+        [
+            f"{row['size']} px",
+            str(row["batch"]),
+            spread([row["ours"][f"p{part}_ms"] for part in (25, 50, 75)], 2),
+            f"{row['ours']['p99_ms']:.2f}",
+            f"{row['ours']['images_per_second']:,.0f}",
+            f"{row['keras']['p50_ms']:.2f}",
+            spread(row["ratio"], 3),
+        ]
+        for row in facts["sizes"]
+    ]
+    closing = f"{facts['rounds']} calls of each, in turns; quartiles of the ratio over ten parts. {machine(facts['versions'])}"
+    return "\n\n".join(
+        [table(header, rows), between_sizes(facts), start_and_bytes(facts), cascade_time(facts), closing]
+    )
+
+
+def between_sizes(facts: dict) -> str:
+    """Return the time of each size beside its compute, both relative to the largest size."""
+    costs = {int(size): cost for size, cost in facts["multiply_adds"].items()}
+    largest, batches = max(costs), sorted({row["batch"] for row in facts["sizes"]})
+    times = {(row["size"], row["batch"]): row["ours"]["p50_ms"] for row in facts["sizes"]}
+    header = [f"of {largest} px", "multiply-adds", *(f"time, batch {batch}" for batch in batches)]
+    rows = [
+        [
+            f"{size} px",
+            f"{cost / costs[largest]:.2f}",
+            *(f"{times[size, batch] / times[largest, batch]:.2f}" for batch in batches),
+        ]
+        for size, cost in costs.items()
+    ]
+    return table(header, rows)
+
+
+def start_and_bytes(facts: dict) -> str:
+    """Return what starting takes, and the space on the disk."""
+    start, size = facts["start"], facts["bytes"]
+    header = ["", "load, ms", "warm-up, ms", "first answer, ms"]
+    names = {"cold": "export", "warmed_up": "export, warmed up", "keras": "Keras's export"}
+    rows = [
+        [
+            name,
+            f"{row['load']:,.0f}",
+            f"{row['warm_up']:,.0f}" if "warm_up" in row else "",
+            f"{row['first_answer']:.1f}",
+        ]
+        for name, row in ((names[kind], row) for kind, row in start.items())
+    ]
+    ours, keras = size["ours"], size["keras"]
+    words = (
+        f"Bytes: weights {size['weights']:,}, statistics of a size {size['statistics']:,}; the export's variables "
+        f"{ours['variables']:,} and graph {ours['graph']:,}; those of Keras's export {keras['variables']:,} (it writes each "
+        f"weight twice) and {keras['graph']:,}."
+    )
+    return f"{table(header, rows)}\n\n{words}"
+
+
+def cascade_time(facts: dict) -> str:
+    """Return in words what the cascade takes and reaches."""
+    found = facts["cascade"]
+    pair = found["cascade"]
+    return (
+        f"The cascade of {pair['small']} and {pair['large']} px, on the {found['images']:,} test images that did not fit it, in "
+        f"batches of {found['batch']}: {spread(found['time_ratio'], 2)} of the time of {pair['large']} px, with an accuracy of "
+        f"{found['accuracy']['cascade']:.1%} against {found['accuracy']['large']:.1%}."
+    )
+
+
+def cascades() -> str:
+    """Return what cascades for several wanted accuracies reach."""
+    facts = read("benchmarks/cascade.json")
+    header = [
+        "cascade",
+        "threshold",
+        "accuracy where fitted",
+        "accuracy on others [95 %]",
+        "looked twice",
+        "million multiply-adds",
+    ]
+    rows = [
+        [
+            f"{row['fitted']['small']}, {row['fitted']['large']} px",
+            f"{row['fitted']['threshold']:.3f}",
+            f"{100 * row['fitted']['accuracy']['value']:.1f}",
+            interval(row["accuracy"]),
+            f"{row['share']:.1%}",
+            f"{row['multiply_adds'] / 1e6:.2f}",
+        ]
+        for row in facts["cascades"]
+    ]
+    alone = [
+        [f"{row['size']} px alone", "", "", interval(row["calibrated"]), "", f"{row['multiply_adds'] / 1e6:.2f}"]
+        for row in facts["report"]["rows"]
+    ]
+    return table(header, rows + alone)
+
+
+def converters() -> str:
+    """Return each converted model beside the export."""
+    facts = read("benchmarks/converters.json")
+    header = ["size", "engine", "accuracy", "export's", "same answer", "largest difference of logits", "kB"]
+    rows = [
+        [
+            f"{row['size']} px",
+            row["engine"],
+            f"{row['accuracy']:.2%}",
+            f"{row['export_accuracy']:.2%}",
+            f"{row['agreement']:.2%}",
+            f"{row['largest_difference']:.1e}",
+            f"{row['bytes'] / 1000:,.0f}",
+        ]
+        for row in facts["rows"]
+    ]
+    return f"{table(header, rows)}\n\nOn all {facts['images']:,} test images. {machine(facts['versions'])}"
+
+
+def load() -> str:
+    """Return what became of good and bad requests."""
+    facts = read("benchmarks/load.json")
+    header = ["request", "sent", "status", "wrong answers", "p50, ms", "p99, ms"]
+    rows = [
+        [
+            row["kind"],
+            f"{sum(row['statuses'].values()):,}",
+            ", ".join(row["statuses"]),
+            str(row["wrong"]),
+            f"{row['p50_ms']:.1f}",
+            f"{row['p99_ms']:.1f}",
+        ]
+        for row in facts["kinds"]
+    ]
+    memory = facts["resident_mib"]
+    words = (
+        f"{facts['sent']:,} requests from {facts['clients']} clients in {facts['seconds']:.0f} s: {facts['answered']:,} answered, "
+        f"{facts['wrong']} wrongly. The {facts['good']:,} good ones took {facts['good_p50_ms']:.1f} ms (median; 99th percentile "
+        f"{facts['good_p99_ms']:.1f} ms). The server's resident memory in MiB, before the first request, and after each tenth: "
+        f"{', '.join(f'{value:.0f}' for value in memory)}."
+    )
+    return f"{words}\n\n{table(header, rows)}\n\n{machine(facts['versions'])}"
+
+
 BLOCKS = {
     "demo": demo,
     "demo-details": demo_details,
@@ -175,8 +329,12 @@ BLOCKS = {
     "recipe": recipe,
     "zoo": zoo,
     "accuracy": accuracy,
+    "serving": serving,
+    "cascades": cascades,
+    "converters": converters,
+    "load": load,
 }
-PAGES = ("README.md", "docs/results.md")
+PAGES = ("README.md", "docs/results.md", "docs/serving.md", "docs/reliability.md")
 
 
 def filled(text: str) -> str:

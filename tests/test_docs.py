@@ -19,7 +19,7 @@ def load_script():
     return module
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/serving.md", "docs/reliability.md"])
 def test_figures_are_up_to_date(page):
     text = (ROOT / page).read_text()
     assert load_script().filled(text) == text
