@@ -2,7 +2,7 @@
 
 make serve &
 pip install playwright          # and Chromium: Debian's package chromium
-python experiments/screenshot.py --url=http://127.0.0.1:8080 --sample=Shirt --output=docs/serving_page.png
+python experiments/screenshot.py --url=http://127.0.0.1:8080 --sample=Dress --output=docs/serving_page.png
 """
 
 import argparse
@@ -14,7 +14,7 @@ from playwright.sync_api import sync_playwright
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="of the server")
-    parser.add_argument("--sample", default="Shirt", help="name of a sample image")
+    parser.add_argument("--sample", default="Dress", help="name of a sample image")
     parser.add_argument("--width", type=int, default=1200, help="of the window, in pixels")
     parser.add_argument("--scheme", default="light", choices=["light", "dark"], help="colours")
     parser.add_argument("--output", default="serving_page.png", help="PNG to write")

@@ -116,7 +116,7 @@ def test_auto_says_which_size_answered(page, expected):
     page.get_by_text("auto", exact=True).click()
     page.get_by_role("button", name="sample: Dress").click()
     assert answers(page) == {"cascade": expected["cascade"]}
-    assert "unsure at 8 px, looked again at 12 px" in page.locator("article").inner_text()
+    assert "8 px, then 12 px" in page.locator("article").inner_text()
 
 
 def test_an_image_can_be_chosen_by_keyboard_alone(page):
