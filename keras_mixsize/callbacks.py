@@ -211,13 +211,12 @@ class Resume(keras.callbacks.Callback):
         place = self._now()
         self._saved_position, self._saved_time = place.position, time.monotonic()
         state = gather_copies(self._workers, self.model.state_variables)
-        if not self._workers.is_chief:
-            return
-        summed = [is_summed(variable) for variable in self.model.state_variables]
-        facts = {"run": self._run, "place": dataclasses.asdict(place), "callbacks": _remember(self._others)}
-        self._writing = self._writer.submit(self._write, place.position, state, summed, facts)
-        if wait:
-            self._finish_writing()
+        if self._workers.is_chief:
+            summed = [is_summed(variable) for variable in self.model.state_variables]
+            facts = {"run": self._run, "place": dataclasses.asdict(place), "callbacks": _remember(self._others)}
+            self._writing = self._writer.submit(self._write, place.position, state, summed, facts)
+        if wait:  # all of them: a scheduler that sees one end kills the others, and with the first its write
+            self._workers.share(self._finish_writing)
 
     def _write(self, position: int, state, summed, facts: dict) -> None:
         values = [pack_copies(copies, summed=sums) for copies, sums in zip(state, summed)]
