@@ -30,6 +30,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from keras_mixsize.array_records import ArrayRecordSource
 from keras_mixsize.bucket import check_count
 from keras_mixsize.dataset import MixSizeDataset, loader, step_stream
 from keras_mixsize.encoded import EncodedSource
@@ -89,7 +90,8 @@ def from_service(
 
     Raises:
         ValueError: no server, numbers out of range, no job name for several consumers, a dataset that is sharded already, or
-            the policy to skip damaged images, whose list other processes could not write to; convert the data instead.
+            the policy to skip damaged images, whose list other processes could not write to, or ArrayRecord files, which
+            Python reads; convert the data instead.
         tf.errors.FailedPreconditionError: when it runs, if the job's name was used before.
         tf.errors.InvalidArgumentError: when it runs, if a server gives another step than the plan's next.
     """
@@ -119,6 +121,8 @@ def _check(dataset: MixSizeDataset, servers: Sequence[str], consumers: int, cons
         raise ValueError(f"job must name this run for {consumers} consumers, the same in all of them, got None")
     if dataset.plan.workers != 1:
         raise ValueError("dataset must not be sharded, because consumers= divides its rows; leave out .shard()")
+    if isinstance(dataset.source, ArrayRecordSource):
+        raise ValueError("source must not be ArrayRecord files with a service, because Python reads them; convert them")
     if isinstance(dataset.source, EncodedSource) and dataset.source.damage.action == "skip":
         raise ValueError("damage must be 'raise' with a service; leave damaged images out with sources.convert")
 

@@ -16,6 +16,7 @@ from importlib import resources
 
 import numpy as np
 
+from keras_mixsize.array_records import ArrayRecordSource
 from keras_mixsize.convert import convert
 from keras_mixsize.damage import Damaged, DamagePolicy, check_sides
 from keras_mixsize.encoded import BytesSource, EncodedSource, FileSource, RecordSource
@@ -25,6 +26,7 @@ from keras_mixsize.records import check_series, converted, index_shards
 from keras_mixsize.tfds_sources import tfds_source
 
 __all__ = [
+    "ArrayRecordSource",
     "ArraySource",
     "BytesSource",
     "DamagePolicy",

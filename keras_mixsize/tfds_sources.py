@@ -1,9 +1,9 @@
-"""Data sets of tensorflow-datasets as sources: in memory if they fit, else through their TFRecord shards by index.
+"""Data sets of tensorflow-datasets as sources: in memory if they fit, else through their files by index.
 
-`sources` offers `tfds_source`; `examples` and `records` do the reading.
+`sources` offers `tfds_source`; `examples`, `records` and `array_records` do the reading.
 
     source = tfds_source("cifar10", "train")                              # arrays
-    source = tfds_source("imagenet2012", "train", data_dir="/data/tfds")  # shards, read by index
+    source = tfds_source("imagenet2012", "train", data_dir="/data/tfds")  # TFRecord or ArrayRecord files, read by index
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.encoded import BytesSource, RecordSource
+from keras_mixsize.array_records import ArrayRecordSource
+from keras_mixsize.decoding import decode
+from keras_mixsize.encoded import BytesSource, EncodedSource, RecordSource
 from keras_mixsize.examples import ArraySource, Source
 from keras_mixsize.records import RecordIndex, index_shards
 
@@ -29,9 +31,9 @@ def tfds_source(
     """Return a data set of tensorflow-datasets that has an `image` and a `label`.
 
     Images of one size become an `ArraySource`, images of many sizes stay encoded in memory. A data set that would take
-    more than `memory_limit` is read from its TFRecord shards by index; the first time, all of them are read once to make
-    the index. ArrayRecord files have no reader in TensorFlow, only one in Python, which a tf.data graph cannot use
-    without giving up parallel reads: prepare the data set as TFRecord, tfds's default.
+    more than `memory_limit` is read from its files by index. A data set prepared as ArrayRecord is random access by itself;
+    its reader is Python's, so parallel steps wait for one another at each record. One prepared as TFRecord, tfds's default, is
+    read natively. Either way all records are read once, the first time, to make an index.
 
     Args:
         name: such as `"cifar10"`.
@@ -43,18 +45,20 @@ def tfds_source(
     Raises:
         FileNotFoundError: files that must be downloaded by hand are missing; says which, and where they go.
         ValueError: an unknown data set (names the nearest ones) or split, no image or label feature, no labels in this split,
-            damaged shards, or a large data set without TFRecord shards.
+            damaged files, or a large data set in other files than TFRecord and ArrayRecord.
     """
     import tensorflow_datasets as tfds  # here, because importing it takes a second and arrays do not need it
 
     builder = _prepared(tfds, name, data_dir)
     _check_split(builder, name, split)
+    if builder.info.file_format == tfds.core.FileFormat.ARRAY_RECORD:
+        return _from_array_records(builder, split, memory_limit, damage)
     try:
         if _estimate(tfds, builder, split) > memory_limit:
             return _from_shards(builder, name, split, damage)
         return _from_memory(tfds, builder, name, split, damage)
     except NotImplementedError as error:
-        raise ValueError(f"data set {name!r} must be prepared as TFRecord (tfds's default), got: {error}") from None
+        raise ValueError(f"data set {name!r} must be prepared as TFRecord or ArrayRecord, got: {error}") from None
     except (tf.errors.DataLossError, tf.errors.FailedPreconditionError) as error:
         raise ValueError(
             f"data set {name!r} is damaged: {error.message}; delete {builder.data_dir} and prepare it again"
@@ -78,6 +82,28 @@ def _from_shards(builder, name: str, split: str, damage) -> RecordSource:
     return RecordSource(
         index, _class_names(builder), channels=builder.info.features["image"].shape[-1] or 3, damage=damage
     )
+
+
+def _from_array_records(builder, split: str, memory_limit: int, damage) -> Source:
+    parts = builder.info.splits[split].file_instructions
+    names, channels = _class_names(builder), builder.info.features["image"].shape[-1] or 3
+    source = ArrayRecordSource(parts, names, channels=channels, damage=damage)
+    indices = range(source.num_examples)
+    sizes = [len(source.read(index).numpy()) for index in indices[:_PROBE]]
+    one_size = _has_one_size(builder)
+    size = np.prod(builder.info.features["image"].shape) if one_size else np.mean(sizes)
+    if size * source.num_examples > memory_limit:
+        return source
+    return _held(source, indices, one_size, damage)
+
+
+def _held(source: EncodedSource, indices, one_size: bool, damage) -> ArraySource | BytesSource:
+    """Return the same examples in memory."""
+    items = [source.read(index).numpy() for index in indices]
+    if not one_size:
+        return BytesSource(items, source.labels, source.class_names, channels=source.channels, damage=damage)
+    images = np.stack([decode(item, source.channels).numpy() for item in items])
+    return ArraySource(images, source.labels, source.class_names)
 
 
 def _class_names(builder) -> tuple[str, ...] | None:
@@ -153,7 +179,7 @@ def _split_index(builder, name: str, split: str) -> RecordIndex:
     parts = builder.info.splits[split].file_instructions if builder.info.splits else []
     if not parts or any("tfrecord" not in part.filename for part in parts):
         raise ValueError(
-            f"data set {name!r} is larger than memory_limit and has no TFRecord shards; prepare it as TFRecord"
+            f"data set {name!r} is larger than memory_limit and has no TFRecord or ArrayRecord files; prepare it as TFRecord"
         )
     order = list(dict.fromkeys(part.filename for part in parts))
     counts = {part.filename: part.examples_in_shard for part in parts}
