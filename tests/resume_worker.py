@@ -2,7 +2,8 @@
 
 python resume_worker.py '{"directory": "run", "log": "log.jsonl", "kill": {"where": "step", "at": 17}}'
 
-With TF_CONFIG it is one of several workers; `"worker": 1` in `kill` says which of them is killed.
+With TF_CONFIG it is one of several workers; `"worker": 1` in `kill` says which of them is killed. `slow` is a number of
+seconds that the disk takes.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -21,7 +23,16 @@ import tensorflow as tf
 
 LAUNCH = pathlib.Path(__file__).parent.parent / "experiments" / "launch.py"
 REGIME = "16x16x2:0.5,24x12x1:0.25,32x8x1:0.25"
-OPTIONS = {"epochs": 2, "every_steps": 3, "every_minutes": None, "keep": 3, "replicas": 1, "seed": 7, "kill": None}
+OPTIONS = {
+    "epochs": 2,
+    "every_steps": 3,
+    "every_minutes": None,
+    "keep": 3,
+    "replicas": 1,
+    "seed": 7,
+    "kill": None,
+    "slow": 0.0,
+}
 
 
 def run_worker(directory, kill=None, **options):
@@ -107,6 +118,17 @@ def die_in(module, name, call):
     setattr(module, name, wrapped)
 
 
+def slow_down(module, name, seconds):
+    """Let a module's function take some seconds more."""
+    function = getattr(module, name)
+
+    def wrapped(*args, **kwargs):
+        time.sleep(seconds)
+        return function(*args, **kwargs)
+
+    setattr(module, name, wrapped)
+
+
 class Killer(keras.callbacks.Callback):
     """Ends the process when a step of the plan is about to run: at once, or some milliseconds later."""
 
@@ -168,6 +190,7 @@ def main():
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], cpus)
     tf.config.experimental.enable_op_determinism()
     import keras_mixsize as kms
+    from keras_mixsize import checkpoints
 
     together = "TF_CONFIG" in os.environ
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if together else tf.distribute.get_strategy()
@@ -184,7 +207,11 @@ def main():
 
         said = keras.callbacks.LambdaCallback(on_epoch_end=note)
         callbacks = [*plan_death(options["kill"], worker), said, resume]
-        model.fit(train, epochs=options["epochs"], verbose=0, callbacks=callbacks)
+        slow_down(checkpoints, "write", options["slow"])
+        try:
+            model.fit(train, epochs=options["epochs"], verbose=0, callbacks=callbacks)
+        finally:
+            pathlib.Path(f"{options['log']}.seen.{worker}").write_text(str(resume.last_checkpoint))
     print(
         json.dumps(
             {

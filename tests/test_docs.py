@@ -42,7 +42,14 @@ def test_the_regime_table_in_the_readme_is_what_the_library_prints():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page, blocks", [("docs/guide.md", 20), ("docs/api.md", 20), ("docs/serving.md", 4), ("docs/reliability.md", 1)]
+    "page, blocks",
+    [
+        ("docs/guide.md", 20),
+        ("docs/api.md", 20),
+        ("docs/serving.md", 4),
+        ("docs/reliability.md", 1),
+        ("docs/machines.md", 1),
+    ],
 )
 def test_every_python_block_runs(page, blocks):
     command = [sys.executable, str(ROOT / "tests/run_page.py"), str(ROOT / page)]

@@ -123,6 +123,14 @@ def test_sigterm_to_one_of_two_workers_stops_both_and_loses_little(tmp_path, who
     note("SIGTERM to one of two workers", 0, equal)
 
 
+def test_no_worker_ends_before_the_first_has_written(tmp_path):
+    """A scheduler that sees one worker end kills the others."""
+    death = {"where": "sigterm", "at": 8, "worker": 1}
+    assert run_workers(2, tmp_path, death, every_steps=None, slow=3.0)[0] == 143
+    (written,) = checkpoints.paths(tmp_path / "run")
+    assert [(tmp_path / f"log.jsonl.seen.{worker}").read_text() for worker in range(2)] == [str(written)] * 2
+
+
 def test_sigterm_loses_nothing(tmp_path, whole):
     death = {"where": "sigterm", "at": 20}
     assert run_worker(tmp_path, death, epochs=EPOCHS, every_steps=None)[0] == 143
