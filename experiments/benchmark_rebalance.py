@@ -3,7 +3,9 @@
     python experiments/benchmark_rebalance.py --output=docs/benchmarks/rebalance.json
 
 The steps of all buckets are timed in turns, then B is changed by `Regime.rebalance`, and the steps are timed again: as many rounds as
-asked for. The spread is the slowest bucket's median over the fastest's, less one.
+asked for. A bucket's time is divided by the mean of all buckets in the same turn, because the machine's own speed drifts; the
+spread is the slowest bucket's median over the fastest's, less one. A batch can only come as close to a time as its divisor
+allows: by half of it.
 """
 
 import dataclasses
@@ -18,11 +20,11 @@ from absl import app, flags
 import keras_mixsize as kms
 from one_run import console, replace_file, versions
 
-MODEL = flags.DEFINE_enum("model", "resnet14", kms.models.names(), "Network.")
+MODEL = flags.DEFINE_enum("model", "resnet44", kms.models.names(), "Network.")
 REGIME = flags.DEFINE_string("regime", "cifar/d+", "Preset.")
-ROUNDS = flags.DEFINE_integer("rounds", 2, "Times to rebalance.", lower_bound=1)
-TURNS = flags.DEFINE_integer("turns", 7, "Turns in which each bucket is timed.", lower_bound=3)
-MULTIPLE = flags.DEFINE_integer("multiple_of", 2, "Divisor of every batch.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 1, "Times to rebalance.", lower_bound=1)
+TURNS = flags.DEFINE_integer("turns", 40, "Turns in which each bucket is timed.", lower_bound=3)
+MULTIPLE = flags.DEFINE_integer("multiple_of", 1, "Divisor of every batch.", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", "runs/benchmark_rebalance.json", "File for the figures.")
 
 
@@ -34,44 +36,56 @@ def make_model() -> kms.MixSizeModel:
     return model
 
 
-def measure(model: kms.MixSizeModel, regime: kms.Regime) -> dict[kms.Bucket, float]:
-    """Return the median time of each bucket's step in seconds; turns go over all buckets, so that drift hits all alike."""
-    turns = [model.warm_up(regime, repeats=3) for _ in range(TURNS.value)]
-    times = {}
-    for measured in (item for turn in turns for item in turn):
-        times.setdefault(measured.bucket, []).append(measured.step_seconds)
-    return {bucket: statistics.median(values) for bucket, values in times.items()}
+def measure(model: kms.MixSizeModel, regime: kms.Regime) -> list[dict[kms.Bucket, float]]:
+    """Return the time of each bucket's step in seconds, turn by turn."""
+    turns = [model.warm_up(regime) for _ in range(TURNS.value)]
+    return [{measured.bucket: measured.step_seconds for measured in turn} for turn in turns]
 
 
-def facts(regime: kms.Regime, seconds: dict[kms.Bucket, float]) -> dict:
+def quartiles(values) -> list[float]:
+    """Return [first quartile, median, third quartile]."""
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
+def facts(regime: kms.Regime, turns: list[dict[kms.Bucket, float]]) -> dict:
     """Return the figures of one round."""
     rows = [
-        dataclasses.asdict(bucket) | {"cost": bucket.cost / regime.base.cost, "ms": 1000 * seconds[bucket]}
+        dataclasses.asdict(bucket)
+        | {
+            "cost": bucket.cost / regime.base.cost,
+            "ms": quartiles(1000 * turn[bucket] for turn in turns),
+            "relative": quartiles(turn[bucket] / statistics.mean(turn.values()) for turn in turns),
+            "granularity": MULTIPLE.value / bucket.batch / 2,
+        }
         for bucket in regime.buckets
     ]
-    per_pixel = [row["ms"] / row["cost"] for row in rows]
-    spread = max(seconds.values()) / min(seconds.values()) - 1
-    return {"buckets": rows, "spread": spread, "spread_per_pixel": max(per_pixel) / min(per_pixel) - 1}
+    medians = [row["relative"][1] for row in rows]
+    per_pixel = [row["relative"][1] / row["cost"] for row in rows]
+    return {
+        "buckets": rows,
+        "spread": max(medians) / min(medians) - 1,
+        "spread_per_pixel": max(per_pixel) / min(per_pixel) - 1,
+    }
 
 
 def show(title: str, figures: dict) -> None:
     """Print one round."""
     table = rich.table.Table(
-        "S", "B", "D", "pixels of the base's", "ms", title=f"{title}: spread {figures['spread']:.1%}"
+        "S", "B", "D", "pixels of the base's", "ms", "of the mean", title=f"{title}: spread {figures['spread']:.1%}"
     )
     for row in figures["buckets"]:
         shape = [str(row[name]) for name in ("size", "batch", "duplicates")]
-        table.add_row(*shape, f"{row['cost']:.3f}", f"{row['ms']:.1f}")
+        table.add_row(*shape, f"{row['cost']:.3f}", f"{row['ms'][1]:.1f}", f"{row['relative'][1]:.3f}")
     console.print(table)
 
 
 def main(_):
     model, regime, rounds = make_model(), kms.Regime.preset(REGIME.value), []
     for number in range(ROUNDS.value + 1):
-        seconds = measure(model, regime)
-        rounds.append(facts(regime, seconds))
+        rounds.append(facts(regime, measure(model, regime)))
         show("equal pixels" if not number else f"rebalanced {number} x", rounds[-1])
-        regime = regime.rebalance(seconds, multiple_of=MULTIPLE.value)
+        medians = [row["relative"][1] for row in rounds[-1]["buckets"]]  # shares of a time serve as well as seconds
+        regime = regime.rebalance(dict(zip(regime.buckets, medians)), multiple_of=MULTIPLE.value)
     output = pathlib.Path(OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
     settings = {"model": MODEL.value, "regime": REGIME.value, "turns": TURNS.value, "multiple_of": MULTIPLE.value}

@@ -322,6 +322,84 @@ def load() -> str:
     return f"{words}\n\n{table(header, rows)}\n\n{machine(facts['versions'])}"
 
 
+def resume_cost() -> str:
+    """Return what a checkpoint costs, and how soon a resumed run trains."""
+    facts = read("benchmarks/resume.json")
+    costs = [
+        [
+            f"{row['network']}, {row['batch']} images of 32 px a step",
+            f"{row['state_mib']:.0f}",
+            f"{row['step_ms']:,.0f}",
+            spread(row["held_ms"], 0),
+            spread(row["cost_ms"], 0),
+            f"{row['mean_cost_ms'] / 600:.2f} ± {2 * row['standard_error_ms'] / 600:.2f} %",
+        ]
+        for row in facts["cost"]
+    ]
+    header = [
+        "network",
+        "state, MiB",
+        "step, ms",
+        "training held for the copy, ms",
+        "cost of a checkpoint, ms",
+        "at one a minute (mean ± 2 standard errors)",
+    ]
+    start = facts["start"]
+    starts = [
+        [name, spread(seconds, 1), spread(start["ratio_to_cold"][name], 2) if name != "cold" else "1"]
+        for name, seconds in start["seconds"].items()
+    ]
+    counts = f"{facts['cost'][0]['checkpoints']} checkpoints of each network, {start['rounds']} starts of each kind."
+    return "\n\n".join(
+        [
+            table(header, costs),
+            table([f"{start['network']}, from", "seconds to the end of the first step", "ratio to cold"], starts),
+            f"Medians and quartiles; {counts} {machine(facts['versions'])}",
+        ]
+    )
+
+
+def rebalanced() -> str:
+    """Return the step times of the buckets before and after each rebalancing."""
+    facts = read("benchmarks/rebalance.json")
+    rounds = facts["rounds"]
+    header = ["S x D", "B, equal pixels", "time over the mean"]
+    for number in range(1, len(rounds)):
+        header += [f"B, rebalanced {number} x", "time over the mean"]
+    rows = []
+    for by_round in zip(*(found["buckets"] for found in rounds)):
+        cells = [[str(row["batch"]), spread(row["relative"], 3)] for row in by_round]
+        rows.append(
+            [f"{by_round[0]['size']} x {by_round[0]['duplicates']}", *(cell for pair in cells for cell in pair)]
+        )
+    rows.append(["slowest over fastest, less 1"])
+    for found in rounds:
+        rows[-1] += ["", f"{100 * found['spread']:.1f} %"]
+    step = max(row["granularity"] for row in rounds[-1]["buckets"])
+    words = (
+        f"{facts['model']}, `{facts['regime']}`; medians and quartiles of {facts['turns']} turns, in each of which a step of every "
+        f"bucket is timed. Pixels as a proxy of time: the slowest bucket takes {rounds[0]['spread_per_pixel']:.0%} longer "
+        f"per pixel than the fastest. B is a multiple of {facts['multiple_of']}, so that it can be off by {100 * step:.1f} %."
+    )
+    return f"{table(header, rows)}\n\n{words} {machine(facts['versions'])}"
+
+
+def collectives() -> str:
+    """Return how many collective operations each bucket's step has."""
+    facts = read("benchmarks/collectives.json")
+    header = ["S x B x D", "batch norm per replica", "synchronised"]
+    rows = [
+        [
+            f"{row['size']} x {row['batch']} x {row['duplicates']}",
+            f"{row['per replica']:.0f}",
+            f"{row['synchronised']:.0f}",
+        ]
+        for row in facts["buckets"]
+    ]
+    words = f"{facts['model']} with {facts['batch_norms']} batch norms, {facts['replicas']} replicas."
+    return f"{table(header, rows)}\n\n{words} {machine(facts['versions'])}"
+
+
 BLOCKS = {
     "demo": demo,
     "demo-details": demo_details,
@@ -333,6 +411,9 @@ BLOCKS = {
     "cascades": cascades,
     "converters": converters,
     "load": load,
+    "resume": resume_cost,
+    "rebalance": rebalanced,
+    "collectives": collectives,
 }
 PAGES = ("README.md", "docs/results.md", "docs/serving.md", "docs/reliability.md")
 
