@@ -78,8 +78,8 @@ def seconds_per_step(workers: int, cores: int) -> float:
 
 
 def spread(values: list[float]) -> list[float]:
-    """Return median, least and greatest."""
-    return [statistics.median(values), min(values), max(values)]
+    """Return the least, the median and the greatest."""
+    return [min(values), statistics.median(values), max(values)]
 
 
 def main(_):

@@ -400,7 +400,28 @@ def collectives() -> str:
     return f"{table(header, rows)}\n\n{words} {machine(facts['versions'])}"
 
 
+def workers() -> str:
+    """Return how two workers on two cores compare with one process."""
+    facts = read("benchmarks/workers.json")
+    times = facts["seconds"]
+    shares = {
+        "two workers, one core each": facts["efficiency"],
+        "one worker, two cores": facts["efficiency_of_threads"],
+    }
+    rows = [
+        [name, spread([1000 * value for value in seconds], 0), spread(shares[name], 2) if name in shares else ""]
+        for name, seconds in times.items()
+    ]
+    header = ["processes", "ms per step", "share of twice the speed of one core"]
+    words = (
+        f"{facts['network']}, `{facts['regime']}`; medians, least and greatest of {facts['rounds']} turns of "
+        f"{facts['steps']} steps. "
+    )
+    return f"{table(header, rows)}\n\n{words}{machine(facts['versions'])}"
+
+
 BLOCKS = {
+    "workers": workers,
     "demo": demo,
     "demo-details": demo_details,
     "benchmark": benchmark,
