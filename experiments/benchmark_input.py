@@ -7,7 +7,8 @@
 Photographs come from three Debian packages, fetched with apt-get into a temporary folder, cut and written as JPEG files of
 500 x 375 and 2000 x 1500. Each table is measured in a process of its own that may use one core only; figures are processor
 time, which a shared machine disturbs least. Only the comparisons of one with two cores and with other loaders are of wall
-time, between processes that take turns. VENV needs torch and torchvision, OTHER_VENV grain and pillow (`pip install`); what
+time, between processes that take turns. VENV needs torch, numpy and pillow, OTHER_VENV grain and pillow (`pip install`); both
+loaders run torchvision's usual training transforms, written out with Pillow as torchvision itself does them. What
 is not given is listed under `not_compared` in the output. `--part` measures some parts anew and keeps the others in the output.
 """
 
@@ -44,7 +45,7 @@ LARGE_SIZES = flags.DEFINE_multi_integer("large_size", [128, 224], "Target sizes
 QUALITY = flags.DEFINE_integer("quality", 90, "JPEG quality of the files.")
 MEMORY_IMAGES = flags.DEFINE_integer("memory_images", 20_000, "Images over which memory is watched.")
 PHOTOS = flags.DEFINE_string("photos", None, "Folder of photographs to use instead of the packages.")
-TORCH = flags.DEFINE_string("torch_python", None, "Python of an environment with torch and torchvision.")
+TORCH = flags.DEFINE_string("torch_python", None, "Python of an environment with torch and pillow.")
 GRAIN = flags.DEFINE_string("grain_python", None, "Python of an environment with grain and pillow.")
 PARTS = flags.DEFINE_multi_enum("part", None, ["tables", "regime", "stages", "memory", "loaders"], "All unless given.")
 OUTPUT = flags.DEFINE_string("output", "runs/benchmark_input.json", "File for the figures.")
@@ -199,20 +200,8 @@ for line in sys.stdin:
     print(made / (time.perf_counter() - begun), flush=True)
 """
 
-TORCH_LOADER = """
-import glob, sys, time, torch, torchvision.transforms as T
-from torchvision.datasets.folder import default_loader
-files, size = sorted(glob.glob(sys.argv[1] + "/*.jpg")), int(sys.argv[2])
-class Photographs(torch.utils.data.Dataset):
-    change = T.Compose([T.RandomResizedCrop(size), T.RandomHorizontalFlip(), T.ToTensor()])
-    def __len__(self): return 10**7
-    def __getitem__(self, n): return self.change(default_loader(files[n % len(files)]))
-torch.set_num_threads(1)
-loader = torch.utils.data.DataLoader(Photographs(), 32, num_workers=1)
-"""
-
-GRAIN_LOADER = """
-import glob, io, math, sys, time, grain, numpy as np
+TRANSFORMS = """
+import glob, math, sys, time, numpy as np
 from PIL import Image
 files, size = sorted(glob.glob(sys.argv[1] + "/*.jpg")), int(sys.argv[2])
 def load(file, draws):
@@ -223,6 +212,21 @@ def load(file, draws):
     image = image.crop((x, y, x + w, y + h)).resize((size, size), Image.BILINEAR)
     image = image.transpose(Image.FLIP_LEFT_RIGHT) if draws.random() < 0.5 else image
     return np.asarray(image, np.float32) / 255
+"""
+
+TORCH_LOADER = """
+import torch
+class Photographs(torch.utils.data.Dataset):
+    def __len__(self): return 10**7
+    def __getitem__(self, n):
+        image = load(files[n % len(files)], np.random.default_rng(n))
+        return torch.from_numpy(image.transpose(2, 0, 1).copy())
+torch.set_num_threads(1)
+loader = torch.utils.data.DataLoader(Photographs(), 32, num_workers=1)
+"""
+
+GRAIN_LOADER = """
+import grain
 data = grain.MapDataset.source(files).seed(0).shuffle().repeat().random_map(load).batch(32)
 loader = data.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=64))
 """
@@ -234,7 +238,7 @@ def measure_loader(python: str | None, program: str, folder: str, files: list[st
         return {"not compared": "no Python of an environment with it was given"}
     pin = {"preexec_fn": lambda: os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([python, "-c", program + ENDING, folder, str(size)], **pipes, **pin) as other:
+    with subprocess.Popen([python, "-c", TRANSFORMS + program + ENDING, folder, str(size)], **pipes, **pin) as other:
         try:
             if other.stdout.readline() != "ready\n":
                 return {"not compared": other.communicate()[1].strip().splitlines()[-1]}
@@ -305,7 +309,7 @@ def main(_):
         for part in PARTS.value or MEASURES:
             facts[part] = MEASURES[part](*files) | {"load": os.getloadavg()[0]}
             console.print(part, facts[part])
-    replace_file(output, json.dumps(facts, indent=1))
+            replace_file(output, json.dumps(facts, indent=1))
     console.print(f"figures in {output}")
 
 

@@ -49,6 +49,7 @@ class RunConfig:
         strategy: `none`, `mirrored` (all GPUs of this machine), `multi_worker` (TF_CONFIG says which machines) or `tpu`.
         tensorboard: write TensorBoard logs; needs the extra of that name.
         resume: save the state of the run every five minutes and at SIGTERM, and go on from it if it is there.
+        damage: what to do with training images that cannot be used: `raise`, or `skip` and list them at the end.
     """
 
     recipe: kms.presets.Recipe
@@ -66,6 +67,7 @@ class RunConfig:
     strategy: str = "none"
     tensorboard: bool = True
     resume: bool = False
+    damage: str = "raise"
 
     def __post_init__(self):
         check_choice("precision", self.precision, PRECISIONS)
@@ -105,7 +107,9 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
 
 
-def load_source(dataset: str, split: str, data_dir: str | None = None, class_names=None) -> kms.sources.Source:
+def load_source(
+    dataset: str, split: str, data_dir: str | None = None, class_names=None, damage: str = "raise"
+) -> kms.sources.Source:
     """Return the training or test examples of a data set.
 
     Args:
@@ -115,6 +119,7 @@ def load_source(dataset: str, split: str, data_dir: str | None = None, class_nam
         split: `train` or `test`.
         data_dir: of the data set.
         class_names: of the training folder, for the test folder's numbers to be the same.
+        damage: `raise` or `skip`, for encoded images.
     """
     if dataset == "embedded":
         return kms.sources.fashion_mnist(split)
@@ -124,11 +129,11 @@ def load_source(dataset: str, split: str, data_dir: str | None = None, class_nam
         raise ValueError("data_dir must be given for clipart: the folder that experiments/make_clipart.py made")
     if dataset == "clipart" or dataset.startswith("folder:"):
         root = data_dir if dataset == "clipart" else dataset.removeprefix("folder:")
-        return kms.sources.folder(pathlib.Path(root) / split, class_names=class_names)
+        return kms.sources.folder(pathlib.Path(root) / split, class_names=class_names, damage=damage)
     if dataset.startswith("records:"):
-        return kms.sources.records(pathlib.Path(dataset.removeprefix("records:")) / split)
+        return kms.sources.records(pathlib.Path(dataset.removeprefix("records:")) / split, damage=damage)
     split = TEST_SPLITS.get(dataset, split) if split == "test" else split
-    return kms.sources.tfds_source(dataset, split, data_dir=data_dir)
+    return kms.sources.tfds_source(dataset, split, data_dir=data_dir, damage=damage)
 
 
 def first_examples(source: kms.sources.Source, count: int | None) -> kms.sources.Source:
@@ -186,7 +191,7 @@ def run(config: RunConfig) -> kms.SizeReport | None:
     workers = Workers(strategy)
     console.quiet = not workers.is_chief
     callbacks = make_callbacks(config, loggers=workers.is_chief)
-    source = first_examples(load_source(config.dataset, "train", config.data_dir), config.limit)
+    source = first_examples(load_source(config.dataset, "train", config.data_dir, damage=config.damage), config.limit)
     test = load_source(config.dataset, "test", config.data_dir, source.class_names)
     train = make_dataset(config, source)
     console.rule(config.name)
@@ -200,9 +205,17 @@ def run(config: RunConfig) -> kms.SizeReport | None:
     start = time.perf_counter()
     history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity(workers))
     seconds = time.perf_counter() - start
+    print_damage(source)
     finish = functools.partial(_finish, config, model, test, train, history.history, seconds)
     report = workers.share(functools.partial(finish, on_its_own=workers.count > 1))
     return report if workers.is_chief else None
+
+
+def print_damage(source: kms.sources.Source) -> None:
+    """Print which images were skipped, if any."""
+    skipped = source.damage_report() if isinstance(source, kms.sources.EncodedSource) else ()
+    if skipped:
+        console.print(f"{len(skipped)} of {source.num_examples:,} images were skipped:", *skipped, sep="\n  ")
 
 
 def _finish(config, model, test, train, history, seconds, on_its_own=False) -> kms.SizeReport:

@@ -49,6 +49,7 @@ SEED = flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lo
 OUTPUT = flags.DEFINE_string("output", "runs/train", "Folder for the results.")
 TENSORBOARD = flags.DEFINE_boolean("tensorboard", True, "Write TensorBoard logs.")
 RESUME = flags.DEFINE_boolean("resume", False, "Save the state as training goes, and go on from it if it is there.")
+DAMAGE = flags.DEFINE_enum("damage", "raise", ["raise", "skip"], "For damaged images: an error, or skip and list them.")
 SMOKE = flags.DEFINE_boolean("smoke", False, "A run of seconds: 512 examples, one epoch, two sizes.")
 
 
@@ -97,6 +98,7 @@ def main(_):
         strategy=STRATEGY.value,
         tensorboard=TENSORBOARD.value,
         resume=RESUME.value,
+        damage=DAMAGE.value,
     )
     if SMOKE.value:
         config = dataclasses.replace(config, sizes=config.sizes[:2])

@@ -105,6 +105,21 @@ def test_recipes_train_on_tfds_data_as_train_py_loads_them(name, network, regime
     assert report.about["window"] == ("CenterCrop(share=0.875)" if "imagenet" in name else "WholeImage()")
 
 
+@pytest.mark.slow
+def test_skipped_images_are_listed_at_the_end(tmp_path):
+    from pictures import write_image
+
+    for split, count in (("train", 120), ("test", 12)):
+        for number in range(count):
+            write_image(tmp_path / split / f"class{number % 2}" / f"{number}.jpg", 32, 32, number)
+    (tmp_path / "train/class0/4.jpg").write_bytes(b"no image")
+    arguments = ["--recipe=embedded/resnet8/baseline", "--regime=16x16x1:0.5,24x8x1:0.5", "--sizes=16,24", "--epochs=1"]
+    options = [f"--dataset=folder:{tmp_path}", f"--output={tmp_path / 'run'}", "--calibration_batches=1"]
+    done = run_script("train.py", *arguments, *options, "--damage=skip", "--notensorboard")
+    assert "1 of 120 images were skipped:" in done.stdout
+    assert "train/class0/4.jpg (index 42) cannot be used: it is neither JPEG nor PNG" in done.stdout
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
