@@ -104,6 +104,60 @@ def benchmark() -> str:
     )
 
 
+def input_pipeline() -> str:
+    """Return the tables of the input pipeline."""
+    facts = read("benchmarks/input.json")
+    tables = {name: rows for name, rows in facts["tables"].items() if name != "load"}
+    names = {"keras_mixsize": "default", "keras_mixsize, antialias=False": "antialias=False"}
+    header = [
+        "photographs",
+        *(f"to plain tf.data, {name}" for name in names.values()),
+        *(f"D = 4 to D = 1, {name}" for name in names.values()),
+        "to a Pillow loop",
+        "share of the decoding limit",
+    ]
+    rows = [
+        [
+            name,
+            *(spread(figures, 2) for figures in row["ratio_to_plain"].values()),
+            *(spread(figures, 2) for figures in row["ratio_of_duplicates"].values()),
+            spread(row["ratio_to_pillow"]["keras_mixsize"], 2),
+            spread(row["share_of_decoding_limit"], 2),
+        ]
+        for name, row in tables.items()
+    ]
+    differences = list(next(iter(tables.values()))["difference"])
+    quality = [[name, *(f"{row['difference'][way]:.2f}" for way in differences)] for name, row in tables.items()]
+    first = next(iter(tables.values()))
+    times = [[way, *(spread(row["microseconds"][way], 0) for row in tables.values())] for way in first["microseconds"]]
+    parts = [table(["microseconds per image", *tables], times), table(header, rows)]
+    parts += [table(["mean difference of 255", *differences], quality), input_others(facts)]
+    kilobytes = " and ".join(f"{size} kB" for size in facts["mean_kilobytes"])
+    closing = (
+        f"JPEG quality {facts['quality']}, {kilobytes} on average. Medians and quartiles of {facts['rounds']} rounds."
+    )
+    return "\n\n".join([*parts, f"{closing} {machine(facts['versions'])}"])
+
+
+def input_others(facts: dict) -> str:
+    """Return what else was measured of the input pipeline: a table of figures and their aims, and the stages."""
+    regime, memory, stages = facts["regime"], facts["memory"], facts["stages"]
+    rows = [
+        [f"S(144) to plain tf.data at 144 px, {name}", spread(figures, 2)]
+        for name, figures in regime["ratio_to_plain"].items()
+    ]
+    rows += [[f"two cores to one, {name}", spread(found["ratio"], 2)] for name, found in regime["two_cores"].items()]
+    rows += [
+        [f"to a {name} loader, 128 px", spread(found["ratio"], 2) if "ratio" in found else found["not compared"]]
+        for name, found in facts["loaders"].items()
+        if name != "load"
+    ]
+    growth = ", ".join(f"{size:,}" for size in memory["rss_mb_by_tenth"])
+    rows.append([f"memory over {memory['images']:,} images, MB, by tenths", growth])
+    shares = [[name, str(part)] for name, part in stages.items() if name != "load"]
+    return f"{table(['other figures', ''], rows)}\n\n{table(['stage, 128 px', 'microseconds per image'], shares)}"
+
+
 def recipe() -> str:
     """Return what the demo's settings were chosen from."""
     facts = read("demo/recipe.json")
@@ -425,6 +479,7 @@ BLOCKS = {
     "demo": demo,
     "demo-details": demo_details,
     "benchmark": benchmark,
+    "input": input_pipeline,
     "recipe": recipe,
     "zoo": zoo,
     "accuracy": accuracy,
