@@ -432,7 +432,7 @@ def rebalanced() -> str:
     step = max(row["granularity"] for row in rounds[-1]["buckets"])
     words = (
         f"{facts['model']}, `{facts['regime']}`; medians and quartiles of {facts['turns']} turns, in each of which a step of every "
-        f"bucket is timed. Pixels as a proxy of time: the slowest bucket takes {rounds[0]['spread_per_pixel']:.0%} longer "
+        f"bucket is timed. Pixels as a proxy of time: the slowest bucket takes {100 * rounds[0]['spread_per_pixel']:.0f} % longer "
         f"per pixel than the fastest. B is a multiple of {facts['multiple_of']}, so that it can be off by {100 * step:.1f} %."
     )
     return f"{table(header, rows)}\n\n{words} {machine(facts['versions'])}"
