@@ -70,7 +70,12 @@ class EncodedSource(Source):
     def _load(self, indices, seeds, size, transform, settle):
         """Return (images, indices); where the batch cannot be rendered, `settle` names the examples to use instead."""
         options = {"transform": transform, "channels": self.channels, "pixel_limit": self.damage.max_pixels}
-        render = functools.partial(render_batch, self.read, size=size, **options)
+        batch, count = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None], tf.uint32)
+
+        # Three places render; a function is traced once, which is most of the time that making a dataset takes.
+        @functools.partial(tf.function, input_signature=[batch, count], autograph=False)
+        def render(indices, seeds):
+            return render_batch(self.read, indices, seeds, size, **options)
 
         def settled():
             copies = tf.transpose(tf.reshape(seeds, [-1, tf.shape(indices)[0]]))  # [B, D]
