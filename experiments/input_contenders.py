@@ -160,14 +160,19 @@ def start(name: str, files: list[str], size: int, calls: int) -> None:
 
 
 def rate(seconds: float) -> float:
-    """Return how many images per second of wall time the started contender makes, its buffers emptied before."""
+    """Return how many images per second of wall time the started contender makes, its buffers emptied before.
+
+    It returns when the process has fallen idle, so that it does not disturb whoever is next.
+    """
     begun = time.perf_counter()
     while time.perf_counter() - begun < 0.3:
         next(_started)
     begun, made = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
         made += next(_started)
-    return made / (time.perf_counter() - begun)
+    found = made / (time.perf_counter() - begun)
+    fall_idle()
+    return found
 
 
 def memory(files: list[str], images: int) -> dict:
