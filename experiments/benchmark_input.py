@@ -36,7 +36,7 @@ from one_run import console, replace_file, versions
 PACKAGES = ("mate-backgrounds", "plasma-workspace-wallpapers", "lomiri-wallpapers-16.04")
 SMALL, LARGE = (500, 375), (2000, 1500)  # width, height in pixels
 
-ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each measurement.", lower_bound=2)
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each measurement.", lower_bound=2)
 IMAGES = flags.DEFINE_integer(
     "images", 256, "Photographs of 500 x 375; an eighth as many of 2000 x 1500, but 32.", lower_bound=32
 )
@@ -300,7 +300,7 @@ def main(_):
     output = pathlib.Path(OUTPUT.value)
     output.parent.mkdir(parents=True, exist_ok=True)
     facts = json.loads(output.read_text()) if PARTS.value and output.exists() else {}
-    facts |= {"rounds": ROUNDS.value, "quality": QUALITY.value, "versions": versions()}
+    facts |= {"quality": QUALITY.value, "versions": versions()}
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
         found = glob.glob(f"{PHOTOS.value}/**/*.jpg", recursive=True) if PHOTOS.value else fetch_photographs(folder)
@@ -309,7 +309,7 @@ def main(_):
         kilobytes = [round(float(np.mean([os.path.getsize(file) for file in some])) / 1e3, 1) for some in files]
         facts |= {"photographs": [len(some) for some in files], "mean_kilobytes": kilobytes}
         for part in PARTS.value or MEASURES:
-            facts[part] = MEASURES[part](*files) | {"load": os.getloadavg()[0]}
+            facts[part] = MEASURES[part](*files) | {"load": os.getloadavg()[0], "rounds": ROUNDS.value}
             console.print(part, facts[part])
             replace_file(output, json.dumps(facts, indent=1))
     console.print(f"figures in {output}")

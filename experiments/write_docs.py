@@ -107,7 +107,7 @@ def benchmark() -> str:
 def input_pipeline() -> str:
     """Return the tables of the input pipeline."""
     facts = read("benchmarks/input.json")
-    tables = {name: rows for name, rows in facts["tables"].items() if name != "load"}
+    tables = {name: rows for name, rows in facts["tables"].items() if isinstance(rows, dict)}
     names = {"keras_mixsize": "default", "keras_mixsize, antialias=False": "antialias=False"}
     header = [
         "photographs",
@@ -133,9 +133,7 @@ def input_pipeline() -> str:
     parts = [table(["microseconds per image", *tables], times), table(header, rows)]
     parts += [table(["mean difference of 255", *differences], quality), input_others(facts)]
     kilobytes = " and ".join(f"{size} kB" for size in facts["mean_kilobytes"])
-    closing = (
-        f"JPEG quality {facts['quality']}, {kilobytes} on average. Medians and quartiles of {facts['rounds']} rounds."
-    )
+    closing = f"JPEG quality {facts['quality']}, {kilobytes} on average. Medians and quartiles of {facts['tables']['rounds']} rounds."
     return "\n\n".join([*parts, f"{closing} {machine(facts['versions'])}"])
 
 
@@ -150,11 +148,11 @@ def input_others(facts: dict) -> str:
     rows += [
         [f"to a {name} loader, 128 px", spread(found["ratio"], 2) if "ratio" in found else found["not compared"]]
         for name, found in facts["loaders"].items()
-        if name != "load"
+        if isinstance(found, dict)
     ]
     growth = ", ".join(f"{size:,}" for size in memory["rss_mb_by_tenth"])
     rows.append([f"memory over {memory['images']:,} images, MB, by tenths", growth])
-    shares = [[name, str(part)] for name, part in stages.items() if name != "load"]
+    shares = [[name, str(part)] for name, part in stages.items() if name not in ("load", "rounds")]
     return f"{table(['other figures', ''], rows)}\n\n{table(['stage, 128 px', 'microseconds per image'], shares)}"
 
 

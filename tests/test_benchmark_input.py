@@ -64,7 +64,14 @@ def test_a_small_run_measures_every_part(tmp_path):
     write_photographs(tmp_path / "photographs", 32, 1500, 2000)
     write_photographs(tmp_path / "photographs" / "tiny", 1, 20, 30)  # too small, and left out
     output = tmp_path / "input.json"
-    arguments = ["--rounds=2", "--images=32", "--size=32", "--large_size=96", "--memory_images=640", f"--output={output}"]
+    arguments = [
+        "--rounds=2",
+        "--images=32",
+        "--size=32",
+        "--large_size=96",
+        "--memory_images=640",
+        f"--output={output}",
+    ]
     command = [sys.executable, "experiments/benchmark_input.py", *arguments, f"--photos={tmp_path / 'photographs'}"]
     pip = {"capture_output": True, "text": True, "cwd": ROOT, "timeout": 900}
     done = subprocess.run([*command, f"--grain_python={sys.executable}"], **pip)
@@ -72,11 +79,11 @@ def test_a_small_run_measures_every_part(tmp_path):
     facts = json.loads(output.read_text())
     assert facts["photographs"] == [32, 32] and facts["quality"] == 90
     tables = facts["tables"]
-    assert list(tables) == ["500 x 375 to 32 px", "2000 x 1500 to 96 px", "load"]
+    assert list(tables) == ["500 x 375 to 32 px", "2000 x 1500 to 96 px", "load", "rounds"]
     assert all(min(times) > 0 for times in tables["500 x 375 to 32 px"]["microseconds"].values())
     assert tables["2000 x 1500 to 96 px"]["difference"]["keras_mixsize, decode='exact'"] < 0.01
     assert facts["regime"]["two_cores"]["keras_mixsize"]["ratio"][1] > 0
-    assert len(facts["stages"]) == 8 and facts["stages"]["entropy decoding"] > 0
+    assert len(facts["stages"]) == 9 and facts["stages"]["entropy decoding"] > 0
     assert facts["memory"]["images"] >= 640 and len(facts["memory"]["rss_mb_by_tenth"]) == 10
     assert facts["loaders"]["PyTorch"] == {"not compared": "no Python of an environment with it was given"}
     assert "No module named 'grain'" in facts["loaders"]["grain"]["not compared"]
