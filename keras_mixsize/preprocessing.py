@@ -125,9 +125,20 @@ class Preprocessing:
     def _resized(self, images: tf.Tensor, size) -> tf.Tensor:
         images = images if self.center_crop is None else central_square(images, self.center_crop)
         # Resized first and divided after: a large image is never held as floats
-        resized = tf.image.resize(images, [size, size], method=self.interpolation, antialias=self.antialias)
-        resized = _unit_range(resized, images.dtype)
+        resized = _unit_range(_resize(images, size, self.interpolation, self.antialias), images.dtype)
         return tf.clip_by_value(resized, 0.0, 1.0) if self.interpolation == "bicubic" else resized
+
+
+def _resize(images: tf.Tensor, size, interpolation: str, antialias: bool) -> tf.Tensor:
+    """Return what `tf.image.resize` gives for each image, several times faster for a batch of grey ones.
+
+    Its kernel goes through the channels in the innermost loop, so the images are laid side by side as the channels of one.
+    """
+    count, height, width = tf.unstack(tf.shape(images)[:3])
+    channels = images.shape[-1]
+    together = tf.reshape(tf.transpose(images, [1, 2, 0, 3]), [1, height, width, count * channels])
+    resized = tf.image.resize(together, [size, size], method=interpolation, antialias=antialias)
+    return tf.transpose(tf.reshape(resized, [size, size, count, channels]), [2, 0, 1, 3])
 
 
 def _unit_range(values: tf.Tensor, source: tf.DType) -> tf.Tensor:

@@ -36,6 +36,15 @@ def test_whole_images_are_resized(images, size, interpolation):
     np.testing.assert_allclose(options.prepare(tf.constant(images), size), np.clip(expected, 0, 1), atol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(9, 14), (40, 33)])
+def test_each_image_of_a_batch_is_resized_as_alone(count, channels, height, width):
+    images = np.random.default_rng(0).integers(0, 256, (count, height, width, channels)).astype("uint8")
+    expected = tf.image.resize(images, [16, 16], antialias=True) / np.float32(255)
+    np.testing.assert_array_equal(Preprocessing().prepare(tf.constant(images), 16), expected)
+
+
 def test_uint8_and_float32_give_the_same(images):
     floats = tf.constant(images / np.float32(255))
     np.testing.assert_allclose(*(Preprocessing().prepare(x, 12) for x in (tf.constant(images), floats)), atol=1e-6)
