@@ -472,6 +472,39 @@ def workers() -> str:
     return f"{table(header, rows)}\n\n{words}{machine(facts['versions'])}"
 
 
+def gpu() -> str:
+    """Return time and memory of the buckets on a GPU, and what parts of a step cost there."""
+    facts = read("benchmarks/gpu.json")
+    header = ["S x B x D", "step, ms", "ratio to the stock step, per pixel", "ratio to our own base, per pixel", "MiB"]
+    parts = []
+    for result in facts["results"]:
+        rows = [
+            [
+                f"{row['size']} x {row['batch']} x {row['duplicates']}",
+                f"{row['step_ms'][1]:,.1f}",
+                spread(row["ratio_per_pixel"], 3),
+                spread(row["ratio_to_own_base_per_pixel"], 3),
+                f"{row['step_mib']:,}",
+            ]
+            for row in result["buckets"]
+        ]
+        stock = f"stock step {spread(result['stock_ms'], 1)} ms, {result['stock_mib']:,} MiB; {result['rounds']} rounds"
+        parts.append(f"**{result['case']}** ({stock})\n\n{table(header, rows)}")
+    rows = [
+        [
+            f"{part['case']}, batch {part['base_batch']}: {name}",
+            spread(ms, 1),
+            f"{ms[1] / part['ms']['stock Keras'][1]:.3f}",
+        ]
+        for part in facts["parts"]
+        for name, ms in part["ms"].items()
+    ]
+    parts.append(table(["step at the base size", "ms", "ratio of medians to stock"], rows))
+    packages = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if name != "machine")
+    closing = f"{facts['how']} Measured on {facts['versions']['machine']}; {packages}; {facts['libraries']}."
+    return "\n\n".join([*parts, closing])
+
+
 BLOCKS = {
     "workers": workers,
     "demo": demo,
@@ -480,6 +513,7 @@ BLOCKS = {
     "input": input_pipeline,
     "recipe": recipe,
     "zoo": zoo,
+    "gpu": gpu,
     "accuracy": accuracy,
     "serving": serving,
     "cascades": cascades,

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import compiled, tiny_network
+from conftest import tiny_network
 
 import keras_mixsize as kms
 
@@ -147,7 +147,9 @@ def find_max_batch() -> dict:
     limit = [tf.config.LogicalDeviceConfiguration(memory_limit=1024)]
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("GPU")[0], limit)
     keras.utils.set_random_seed(1)
-    model = compiled(tiny_network())
+    model = kms.MixSizeModel.from_model(tiny_network())
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, jit_compile=False)  # XLA would compile every batch that is tried
 
     def fits(batch):
         try:
