@@ -17,7 +17,7 @@ SERVED ?= runs/serve/exported
 demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
 
-serve: $(SERVING_INSTALLED) $(SERVED)/1/saved_model.pb
+serve: $(SERVING_INSTALLED) $(if $(filter runs/serve/exported,$(SERVED)),$(SERVED)/1/saved_model.pb)
 	$(SERVING_VENV)/bin/python experiments/serve.py --model_dir=$(SERVED) --http_port=$(PORT)
 
 runs/serve/exported/1/saved_model.pb: $(TRAINED) $(INSTALLED)

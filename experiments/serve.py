@@ -14,7 +14,6 @@ of UINT8 or FP32, or `image_bytes` of BYTES, and the parameter `size`. What the 
 `Server-Timing` says how many milliseconds the model took.
 """
 
-import argparse
 import asyncio
 import base64
 import errno
@@ -28,6 +27,7 @@ import uuid
 
 import kserve
 import numpy as np
+from absl import app, flags
 from fastapi import Request
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
@@ -35,11 +35,14 @@ from kserve import InferOutput, InferRequest, InferResponse
 from kserve.errors import InvalidInput
 from kserve.logging import KSERVE_LOGGER_NAME
 from kserve.model_repository import ModelRepository
-from kserve.model_server import app
+from kserve.model_server import app as application
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
 
+MODEL_DIR = flags.DEFINE_string("model_dir", "exported", "What export.py wrote.")
+HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; others than this machine's only by choice.")
+HTTP_PORT = flags.DEFINE_integer("http_port", 8080, "Port to listen at; 0 for any that is free.", 0, 65_535)
 NAME = "mixsize"
 SERVING = pathlib.Path(__file__).parents[1] / "keras_mixsize/serving.py"
 PAGE = pathlib.Path(__file__).with_name("serve_page.html")
@@ -165,13 +168,13 @@ def add_page(served, samples: pathlib.Path) -> None:
     """Give KServe's application the web page and what it shows."""
     files = sorted(file.name for file in samples.iterdir()) if samples.is_dir() else []
     if files:
-        app.mount("/page/samples", StaticFiles(directory=samples))
+        application.mount("/page/samples", StaticFiles(directory=samples))
 
-    @app.get("/page/facts")
+    @application.get("/page/facts")
     async def facts():
         return {"manifest": served.manifest, "samples": files}
 
-    @app.get("/")
+    @application.get("/")
     async def front(request: Request):
         is_browser = "text/html" in request.headers.get("accept", "")
         return FileResponse(PAGE) if is_browser else {"status": "alive"}  # KServe's own answer here
@@ -194,27 +197,20 @@ def listen(host: str, port: int) -> socket.socket:
         raise SystemExit(f"port {port} is in use; choose another one, as in: make serve PORT={port + 1}") from error
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", default="exported", help="what export.py wrote")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at; others than this machine's only by choice"
-    )
-    parser.add_argument("--http_port", type=int, default=8080)
-    arguments = parser.parse_args()
+def main(_):
     # KServe's own ModelServer listens at all addresses
-    with listen(arguments.host, arguments.http_port) as listening:
-        served = load_serving().load(arguments.model_dir)
+    with listen(HOST.value, HTTP_PORT.value) as listening:
+        served = load_serving().load(MODEL_DIR.value)
         served.warm_up()
         models = ModelRepository()
         models.update(MixSizeModel(served))
         planes = DataPlane(model_registry=models), ModelRepositoryExtension(model_registry=models)
-        add_page(served, pathlib.Path(arguments.model_dir) / "samples")
+        add_page(served, pathlib.Path(MODEL_DIR.value) / "samples")
         logging.getLogger(KSERVE_LOGGER_NAME).addFilter(say_briefly)
         print("web page and REST, Ctrl+C stops:")
-        print(f"listening at http://{arguments.host}:{listening.getsockname()[1]}", flush=True)
-        RESTServer("kserve.model_server:app", *planes, arguments.http_port).run(sockets=[listening])
+        print(f"listening at http://{HOST.value}:{listening.getsockname()[1]}", flush=True)
+        RESTServer("kserve.model_server:app", *planes, HTTP_PORT.value).run(sockets=[listening])
 
 
 if __name__ == "__main__":
-    main()
+    app.run(main)
