@@ -123,9 +123,11 @@ def prune(directory, keep: int) -> None:
 
 
 def remove_unfinished(directory) -> None:
-    """Remove what a process that was killed while it wrote has left."""
+    """Remove what a process that was killed while it wrote has left, and put back what it was about to replace."""
     for path in pathlib.Path(directory).glob(".step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
+    for path in pathlib.Path(directory).glob(".step-*.old"):
+        _put_back(path, path.with_name(path.stem.removeprefix(".")))
 
 
 def _write_files(folder: pathlib.Path, values, facts: dict) -> None:
@@ -142,10 +144,22 @@ def _write_files(folder: pathlib.Path, values, facts: dict) -> None:
 
 
 def _rename(unfinished: pathlib.Path, final: pathlib.Path) -> None:
+    old = final.with_name(f".{final.name}.old")
     if final.exists():  # a folder that holds files cannot be renamed over
-        shutil.rmtree(final)
-    unfinished.rename(final)
-    _flush(final.parent)
+        final.rename(old)
+    try:
+        unfinished.rename(final)
+        _flush(final.parent)
+    finally:
+        _put_back(old, final)
+
+
+def _put_back(old: pathlib.Path, final: pathlib.Path) -> None:
+    """Give a folder its name back, or remove it if its successor is there."""
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.exists():
+        old.rename(final)
 
 
 def _read_facts(path: pathlib.Path) -> dict:

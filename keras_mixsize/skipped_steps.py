@@ -41,7 +41,7 @@ class SkippedLogs(keras.callbacks.Callback):
     """Logs `skipped_steps` of each epoch, and stops when too many steps in a row were skipped.
 
     The counter is read every `limit` steps only, because a read waits for the device. So training stops after at least
-    `limit` and fewer than twice as many skipped steps.
+    `limit` and fewer than twice as many skipped steps, and up to `steps_per_execution` more where that does not divide it.
 
     Args:
         skipped: what the training step counts.
@@ -54,10 +54,12 @@ class SkippedLogs(keras.callbacks.Callback):
         self.skipped = skipped
         self.limit = limit
         self.last_checkpoint = last_checkpoint
+        self._next = 0  # step of the epoch at which the counter is read again
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the epoch's count afresh."""
         self.skipped.in_epoch.assign(0)
+        self._next = 0
 
     def on_train_batch_begin(self, batch, logs=None):
         """Stop if too many steps in a row were skipped.
@@ -65,7 +67,8 @@ class SkippedLogs(keras.callbacks.Callback):
         Raises:
             FloatingPointError: they were.
         """
-        if self.limit is not None and batch % self.limit == 0:
+        if self.limit is not None and batch >= self._next:  # not every batch is seen with steps_per_execution
+            self._next = batch + self.limit
             self._check()
 
     def on_epoch_end(self, epoch, logs=None):

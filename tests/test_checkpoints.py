@@ -1,5 +1,7 @@
 """Checkpoints on disk: whole or not there, and damage is noticed."""
 
+import pathlib
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -85,3 +87,38 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert checkpoints.newest(tmp_path).step == 1
     checkpoints.remove_unfinished(tmp_path)
     assert files_of(tmp_path) == before
+
+
+def replace_killed(directory, monkeypatch):
+    """Write a checkpoint twice; the second time, only what runs before the new folder gets its name is done."""
+    checkpoints.write(directory, 5, [np.int64(1)], {})
+    rename = pathlib.Path.rename
+
+    def fail(path, target):
+        if path.suffix == ".tmp":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(pathlib.Path, "rename", fail)
+    with pytest.raises(OSError):
+        checkpoints.write(directory, 5, [np.int64(2)], {})
+    monkeypatch.undo()
+
+
+def test_a_checkpoint_whose_replacement_fails_stays(tmp_path, monkeypatch):
+    replace_killed(tmp_path, monkeypatch)
+    assert checkpoints.newest(tmp_path).values == [1] and files_of(tmp_path)[0] == "step-0000000005"
+
+
+def test_a_checkpoint_is_never_lost_while_it_is_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_put_back", lambda old, final: None)  # killed: nothing is done afterwards
+    replace_killed(tmp_path, monkeypatch)
+    checkpoints.remove_unfinished(tmp_path)
+    assert checkpoints.newest(tmp_path).values == [1] and files_of(tmp_path)[0] == "step-0000000005"
+
+
+def test_what_was_replaced_is_removed_if_the_process_was_killed_then(tmp_path):
+    checkpoints.write(tmp_path, 5, [np.int64(2)], {})
+    (tmp_path / ".step-0000000005.old").mkdir()
+    checkpoints.remove_unfinished(tmp_path)
+    assert checkpoints.newest(tmp_path).values == [2] and files_of(tmp_path)[0] == "step-0000000005"

@@ -7,7 +7,7 @@ import tensorflow as tf
 from conftest import compiled, tiny_network
 
 import keras_mixsize as kms
-from keras_mixsize.skipped_steps import SkippedSteps, mark_of
+from keras_mixsize.skipped_steps import SkippedLogs, SkippedSteps, mark_of
 
 
 def batch_of(train, factor=1.0):
@@ -137,6 +137,16 @@ def test_training_stops_after_too_many_skipped_steps_in_a_row(spoiled):
         spoiled(range(5, 19), max_skipped=3)
     assert spoiled(range(5, 19, 2), max_skipped=3).history["skipped_steps"] == [7]
     assert spoiled(range(1, 19), max_skipped=None).history["skipped_steps"] == [18]
+
+
+def test_the_count_is_read_in_time_whatever_the_steps_per_execution():
+    skipped = SkippedSteps()
+    logs = SkippedLogs(skipped, limit=20)
+    logs.on_epoch_begin(0)
+    with pytest.raises(FloatingPointError, match="the last 39 steps"):  # seen at 0, at 21 and then at 42
+        for batch in range(0, 60, 3):
+            skipped.in_a_row.assign(max(0, batch - 3))
+            logs.on_train_batch_begin(batch)
 
 
 def test_the_last_checkpoint_is_named(spoiled, tmp_path):
