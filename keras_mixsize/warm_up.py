@@ -75,14 +75,15 @@ def warm_up(
     image_spec = tf.TensorSpec([None, None, None, model.input_shape[-1]], dtype)
     label_spec = tf.TensorSpec([None, *label_shape], label_dtype)
     model.build_steps(regime.sizes, (image_spec, label_spec))
-    variables = model.state_variables
-    before = [variable.numpy() for variable in variables]
+    locally = model.distribute_strategy.experimental_local_results
+    copies = [copy for variable in model.state_variables for copy in locally(variable.value)]  # replicas' may differ
+    before = [copy.numpy() for copy in copies]
     try:
         order = sorted(regime.buckets, key=lambda bucket: -bucket.cost)
         return [_warm_up_bucket(model, bucket, image_spec, label_spec, repeats) for bucket in order]
     finally:
-        for variable, value in zip(variables, before):
-            variable.assign(value)
+        for copy, value in zip(copies, before):
+            copy.assign(value)
 
 
 def _warm_up_bucket(model, bucket: Bucket, image_spec, label_spec, repeats: int) -> WarmUp:

@@ -28,7 +28,7 @@ def test_one_trace_per_bucket_over_two_epochs(facts):
     assert facts["traces"] == facts["buckets"] == 3
 
 
-def test_warm_up_traces_every_bucket_and_changes_nothing(facts):
+def test_warm_up_traces_every_bucket_and_changes_no_replicas_copy(facts):
     assert facts["traces_after_warm_up"] == 3 and facts["warm_up_changed"] == 0
 
 
