@@ -41,6 +41,8 @@ def main():
             answer = ask(f"{arguments.url}/v1/models/{arguments.model}:predict", image, size)
         except urllib.error.HTTPError as error:
             raise SystemExit(f"{size}: refused with {error.code}: {error.read().decode()}") from error
+        except urllib.error.URLError as error:
+            raise SystemExit(f"no server answers at {arguments.url} ({error.reason}); make serve starts one") from error
         milliseconds = 1000 * (time.perf_counter() - start)
         best = zip(answer["top_names"], answer["top_probabilities"])
         classes = ", ".join(f"{name} {100 * share:.1f} %" for name, share in best)
