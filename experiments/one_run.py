@@ -215,7 +215,7 @@ def print_damage(source: kms.sources.Source) -> None:
     """Print which images were skipped, if any."""
     skipped = source.damage_report() if isinstance(source, kms.sources.EncodedSource) else ()
     if skipped:
-        console.print(f"{len(skipped)} of {source.num_examples:,} images were skipped:", *skipped, sep="\n  ")
+        console.print(f"{len(skipped)} of {source.num_examples:,} images were skipped:", *map(str, skipped), sep="\n  ")
 
 
 def _finish(config, model, test, train, history, seconds, on_its_own=False) -> kms.SizeReport:

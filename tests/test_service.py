@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,6 +84,32 @@ def test_two_consumers_get_their_rows_of_the_same_steps(servers, shards):
     for consumer, part in enumerate(parts):
         assert_same(part, train.shard(2, consumer).take(STEPS))
     assert [images.shape for images, _ in parts[0]] == [images.shape for images, _ in parts[1]]
+
+
+def trained(data, epochs):
+    """Return losses and weights of a network after six steps an epoch."""
+    keras.utils.set_random_seed(1)
+    model = kms.MixSizeModel.from_model(kms.models.build("resnet8", classes=40))
+    model.compile(keras.optimizers.SGD(0.01), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(data, epochs=epochs, steps_per_epoch=6, shuffle=False, verbose=0)
+    return history.history["loss"], [weight.numpy() for weight in model.network.weights]
+
+
+@pytest.mark.slow
+def test_fit_on_a_service_trains_as_on_the_direct_pipeline(servers, shards):
+    train = dataset(shards)
+    losses, weights = trained(service.from_service(train, servers), epochs=2)
+    direct_losses, direct_weights = trained(train, epochs=2)
+    np.testing.assert_allclose(losses, direct_losses, rtol=1e-5)
+    for weight, direct in zip(weights, direct_weights):
+        np.testing.assert_allclose(weight, direct, rtol=1e-4, atol=1e-6)
+
+
+def test_fit_on_a_service_needs_the_steps_of_an_epoch(train, servers):
+    model = kms.MixSizeModel.from_model(kms.models.build("resnet8", classes=10, channels=1))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match="steps_per_epoch must be given"):
+        model.fit(service.from_service(train, servers), verbose=0)
 
 
 def test_a_job_name_that_was_used_before_is_noticed(servers, train):
