@@ -4,6 +4,7 @@ Called inside the step, in a replica's context or without any strategy; used by 
 
     gradients = sum_over_replicas(gradients)
     run_either(finite, update, restore, gradients)
+    run_and_select(finite, update, variables, before)      # the same, for XLA
 """
 
 from __future__ import annotations
@@ -48,6 +49,22 @@ def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
         tf.distribute.get_replica_context().merge_call(meet, args=(condition, *args))
     else:
         branch(condition, lambda chosen: chosen(*args))
+
+
+def run_and_select(condition: tf.Tensor, function, variables, before) -> None:
+    """Call `function()`, then give the variables their values of before back unless the condition holds.
+
+    XLA fuses the choice into the update. A branch it cannot look into; on a GPU that cost a tenth to a quarter of a step.
+
+    Args:
+        condition: bool scalar.
+        function: updates no other variables.
+        variables: Keras variables.
+        before: a tensor for each.
+    """
+    function()
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(tf.where(condition, tf.convert_to_tensor(variable), value))
 
 
 def read_copies(strategy: tf.distribute.Strategy, variables) -> list[list]:

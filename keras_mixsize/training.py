@@ -24,7 +24,12 @@ from keras_mixsize.checks import check_callbacks, check_data, check_end, check_n
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.decay import L2_FILTERS, decayed_weights
 from keras_mixsize.regime import Regime
-from keras_mixsize.replicas import expect_aggregated_gradients, run_either, sum_over_replicas
+from keras_mixsize.replicas import (
+    expect_aggregated_gradients,
+    run_and_select,
+    run_either,
+    sum_over_replicas,
+)
 from keras_mixsize.size_metrics import SizeLogs, SizeMetrics
 from keras_mixsize.skipped_steps import SkippedLogs, SkippedSteps, mark_of
 from keras_mixsize.smoothing import SmoothingState, smooth
@@ -382,7 +387,14 @@ class MixSizeModel(keras.Model):
         if scales_itself:
             self.optimizer.apply(gradients, weights)
         self._skipped.count(smoothed.finite)
-        run_either(smoothed.finite, take, undo, gradients, statistics, smoothed.state, outcome)
+        if not self.jit_compile:
+            run_either(smoothed.finite, take, undo, gradients, statistics, smoothed.state, outcome)
+            return
+        changed = [self._norm, self._norm_steps, *self.metrics_variables, *self._size_metrics.variables]
+        changed += [] if scales_itself else [*weights, *self.optimizer.variables]
+        before = [*statistics, *(tf.convert_to_tensor(variable) for variable in changed)]
+        update = functools.partial(take, gradients, statistics, smoothed.state, outcome)
+        run_and_select(smoothed.finite, update, [*self.network.non_trainable_weights, *changed], before)
 
     def _update_metrics(self, images, labels, predictions, sample_weight, loss) -> None:
         self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
