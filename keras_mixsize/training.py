@@ -101,6 +101,7 @@ class MixSizeModel(keras.Model):
         self._skipped = SkippedSteps()
         self._size_metrics = SizeMetrics((), ())
         self._traced_step = None
+        self._jit_in_replica = False
         self.built = True
 
     @classmethod
@@ -153,21 +154,29 @@ class MixSizeModel(keras.Model):
         """Configure training, as in Keras, whose other arguments are taken by name.
 
         Raises:
-            ValueError: `steps_per_execution > 1` or `jit_compile=True` under a distribution strategy, which Keras
-                cannot run (keras issue 19246 for the first; the second would compile around `strategy.run`).
+            ValueError: under a distribution strategy, `steps_per_execution > 1`, which Keras cannot run (keras issue
+                19246), or `jit_compile=True` with synchronised batch norm. Otherwise `jit_compile=True` compiles forward
+                and backward of each replica there, and neither `evaluate` nor `predict`.
         """
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
         if self.optimizer is not None:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
         self._size_metrics, self._traced_step = SizeMetrics((), ()), None  # copies of the metrics from before
+        self._jit_in_replica = False
         if self._distribute_strategy is None:
             return
         if self.steps_per_execution > 1:
             steps = self.steps_per_execution
             raise ValueError(f"steps_per_execution must be 1 under a distribution strategy, got {steps}")
-        if self.jit_compile:
-            raise ValueError("jit_compile must be False or 'auto' under a distribution strategy, got True")
+        asked = kwargs.get("jit_compile") is True
+        norms = (layer for layer in self._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization))
+        if asked and any(norm.synchronized for norm in norms):
+            raise ValueError(
+                "jit_compile must be False or 'auto' under a distribution strategy with synchronised batch norm, got True: XLA "
+                "cannot compile sums over replicas; use BatchNormalization(synchronized=False)"
+            )
+        self._jit_in_replica, self.jit_compile = asked, False  # the whole step holds a sum over replicas
 
     def compile_from_config(self, config):
         """Compile as a saved model was."""
@@ -235,6 +244,12 @@ class MixSizeModel(keras.Model):
         if steps is None:
             raise ValueError(f"{argument} must be given, because a MixSizeDataset is endless")
         return distribute(self.distribute_strategy, x)
+
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """Write a SavedModel of one answer for any size, as in Keras; `export_saved_model` writes one for several sizes."""
+        if input_signature is None:  # Keras finds it only in a model that was called
+            input_signature = [keras.InputSpec(dtype="float32", shape=self.input_shape)]
+        super().export(filepath, *args, input_signature=input_signature, **kwargs)
 
     def check(self, data: MixSizeDataset) -> None:
         """Raise a ValueError if this model cannot be trained on the data; see `checks.check_data`."""
@@ -330,6 +345,8 @@ class MixSizeModel(keras.Model):
                 scaled_loss = self.optimizer.scale_loss(loss)
             return tape.gradient(scaled_loss, weights), loss, predictions
 
+        if self._jit_in_replica:  # made anew in each replica's trace, because each has variables of its own
+            forward_backward = tf.function(forward_backward, jit_compile=True, autograph=False)
         batch = (images, labels, sample_weight)
         gradients, loss, predictions = in_parts(forward_backward, batch, self.accumulate)
         # Keras divides the loss by the number of replicas, so that gradients add up; the log wants it whole

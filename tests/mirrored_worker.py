@@ -243,8 +243,23 @@ def elastic_difference(whole, first, second):
     return max(difference(*(arrays(model.trainable_variables) for model in (whole, end))), abs(logs[0] - logs[1]))
 
 
+def xla_facts():
+    """Return how far steps whose forward and backward XLA compiled are from those that it did not."""
+    plain, compiled = make_model(synchronized=False), make_model(synchronized=False, jit_compile=True)
+    found = compare(noted_run(compiled), noted_run(plain))
+    return {
+        "steps": found,
+        "collectives": collectives(compiled),
+        "traces": compiled.trace_count,
+        "nan": nan_changed(compiled),
+    }
+
+
 def main():
     """Measure, then print one line of JSON."""
+    if sys.argv[2:] == ["xla"]:
+        print(json.dumps(xla_facts()))
+        return
     separate, synchronised, single = make_model(synchronized=False), make_model(), make_model(SINGLE, False)
     separate.warm_up(REGIME)
     facts = {"traces_after_warm_up": separate.trace_count}

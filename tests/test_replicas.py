@@ -15,13 +15,17 @@ from keras_mixsize.replicas import spread as spread_copies
 SCRIPT = pathlib.Path(__file__).parent / "mirrored_worker.py"
 
 
+def measure(*arguments):
+    """Return what the script measured."""
+    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.slow)], ids="{} replicas".format)
 def facts(request):
     """What the process with so many replicas measured."""
-    command = [sys.executable, str(SCRIPT), str(request.param)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return measure(str(request.param))
 
 
 def test_one_trace_per_bucket_over_two_epochs(facts):
@@ -79,6 +83,14 @@ def test_one_replicas_non_finite_step_changes_none_of_them(facts):
     assert facts["nan_changed"] == [0, 0]
 
 
+@pytest.mark.slow
+def test_xla_compiles_forward_and_backward_of_each_replica():
+    found = measure("2", "xla")
+    for differences in found["steps"].values():
+        check_close(differences)
+    assert set(found["collectives"].values()) == {1} and found["traces"] == 3 and found["nan"] == 0
+
+
 def test_a_run_goes_on_with_more_replicas_and_with_fewer(facts):
     assert max(facts["elastic"]) < 1e-4
 
@@ -103,7 +115,7 @@ def test_equal_copies_are_packed_into_one_unless_they_are_summed():
     [
         ("odd_batch", "replicas in every bucket, got 15*1=15 at size 16"),
         ("steps_per_execution", "steps_per_execution must be 1 under a distribution strategy, got 4"),
-        ("jit_compile", "jit_compile must be False or 'auto' under a distribution strategy"),
+        ("jit_compile", "under a distribution strategy with synchronised batch norm, got True"),
         ("plain_fit", "steps_per_epoch must be given"),
     ],
 )

@@ -158,6 +158,17 @@ def test_a_saved_model_goes_on_exactly(model, train, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+def test_a_loaded_model_exports_one_answer_for_any_size(model, tmp_path):
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.export(tmp_path / "exported", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "exported"))
+    for size in (16, 24):
+        images = np.random.default_rng(size).random((3, size, size, 1), np.float32)
+        np.testing.assert_allclose(served.serve(images), model(images), atol=1e-6)
+
+
 def test_options_are_saved(network, tmp_path):
     model = compiled(network, smoothing=None, l2=0.25, max_skipped=None, stride=1)
     model.save(tmp_path / "model.keras")
