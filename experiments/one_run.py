@@ -205,17 +205,9 @@ def run(config: RunConfig) -> kms.SizeReport | None:
     start = time.perf_counter()
     history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity(workers))
     seconds = time.perf_counter() - start
-    print_damage(source)
     finish = functools.partial(_finish, config, model, test, train, history.history, seconds)
     report = workers.share(functools.partial(finish, on_its_own=workers.count > 1))
     return report if workers.is_chief else None
-
-
-def print_damage(source: kms.sources.Source) -> None:
-    """Print which images were skipped, if any."""
-    skipped = source.damage_report() if isinstance(source, kms.sources.EncodedSource) else ()
-    if skipped:
-        console.print(f"{len(skipped)} of {source.num_examples:,} images were skipped:", *map(str, skipped), sep="\n  ")
 
 
 def _finish(config, model, test, train, history, seconds, on_its_own=False) -> kms.SizeReport:

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import pathlib
 import re
 import signal
@@ -114,7 +115,8 @@ class Resume(keras.callbacks.Callback):
             callbacks: the others, see `Resume`.
 
         Raises:
-            ValueError: the checkpoint is of another run, or the steps do not fit `steps_per_execution`.
+            ValueError: the checkpoint is of another run, the directory cannot be written, or the steps do not fit
+                `steps_per_execution`.
         """
         self.set_model(model)
         self._steps, self._others = steps_per_epoch, callbacks
@@ -153,6 +155,10 @@ class Resume(keras.callbacks.Callback):
 
     def _read(self) -> checkpoints.Checkpoint | None:
         self.directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"directory must be one that this process may write, got {self.directory}; choose another one"
+            )
         checkpoints.remove_unfinished(self.directory)
         return checkpoints.newest(self.directory)
 

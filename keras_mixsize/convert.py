@@ -95,7 +95,7 @@ def convert(
         write, list(zip(names, starts)), f"writing {len(names)} shards", progress=progress, threads=os.cpu_count()
     )
     _check_share(source, manifest)
-    manifest["complete"] = True
+    manifest |= {"complete": True, "shards": dict(sorted(manifest["shards"].items()))}  # they end in any order
     _save(folder, manifest)
     return manifest
 

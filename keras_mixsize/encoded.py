@@ -55,7 +55,7 @@ class EncodedSource(Source):
         """Return where an example lies, for messages: string scalar from an int64 scalar."""
 
     def damage_report(self) -> tuple[Damaged, ...]:
-        """Return the damaged images that have been skipped so far, by index; each prints as a line."""
+        """See `Source.damage_report`: the damaged images that have been skipped, by index."""
         return self._skipped.report(self.describe)
 
     def render(self, indices, seeds, size, transform):

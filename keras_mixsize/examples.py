@@ -44,6 +44,10 @@ class Source(abc.ABC):
             return len(self.class_names)
         return self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
 
+    def damage_report(self) -> tuple:
+        """Return what could not be used so far, an entry for each example; each prints as a line. Arrays hold no such."""
+        return ()
+
     @abc.abstractmethod
     def render(
         self, indices: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor, transform: images_lib.Transform

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 
 import keras
 import tensorflow as tf
@@ -36,6 +37,8 @@ from keras_mixsize.smoothing import SmoothingState, smooth
 from keras_mixsize.tracing import StepPerShape
 from keras_mixsize.warm_up import WarmUp, warm_up
 from keras_mixsize.workers import Workers, distribute
+
+_log = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable(package="keras_mixsize")
@@ -186,7 +189,7 @@ class MixSizeModel(keras.Model):
         """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.
 
         Under MultiWorkerMirroredStrategy every worker calls it with the same dataset, and makes only its own rows of each
-        step; what differs between them is refused.
+        step; what differs between them is refused. Damaged images that were skipped are logged as a warning at the end.
 
         With a MixSizeDataset `steps_per_epoch` is the plan's unless given. The first step is that of `initial_epoch` if
         it is given, else the dataset's own if it starts later than at 0, else `position`; a checkpoint of
@@ -220,14 +223,17 @@ class MixSizeModel(keras.Model):
         skipped = SkippedLogs(self._skipped, self.max_skipped, lambda: resume and resume.last_checkpoint)
         callbacks = [SizeLogs(self._size_metrics), skipped, *others, *resumes]
         kwargs.setdefault("shuffle", False)  # the plan has shuffled already
+        if "validation_data" in kwargs:
+            wanted = "validation_steps", kwargs.get("validation_steps")
+            kwargs["validation_data"] = self._shared_out(kwargs["validation_data"], *wanted)
         with resume.running() if resume is not None else contextlib.nullcontext():
-            x = self._shared_out(x.starting_at(place.position))
-            if "validation_data" in kwargs:
-                validation_steps = kwargs.get("validation_steps")
-                kwargs["validation_data"] = self._shared_out(
-                    kwargs["validation_data"], "validation_steps", validation_steps
-                )
-            return super().fit(x, *args, callbacks=callbacks, initial_epoch=place.epoch, **kwargs)
+            batches = self._shared_out(x.starting_at(place.position))
+            history = super().fit(batches, *args, callbacks=callbacks, initial_epoch=place.epoch, **kwargs)
+        damaged = x.source.damage_report()
+        if damaged:
+            lines = "\n  ".join(map(str, damaged))
+            _log.warning("%d of %d images were skipped:\n  %s", len(damaged), x.source.num_examples, lines)
+        return history
 
     def evaluate(self, x=None, *args, **kwargs):
         """Evaluate at the sizes of the data, as in Keras; `evaluate_sizes` does it at each size wanted."""

@@ -117,8 +117,8 @@ def test_skipped_images_are_listed_at_the_end(tmp_path):
     arguments = ["--recipe=embedded/resnet8/baseline", "--regime=16x16x1:0.5,24x8x1:0.5", "--sizes=16,24", "--epochs=1"]
     options = [f"--dataset=folder:{tmp_path}", f"--output={tmp_path / 'run'}", "--calibration_batches=1"]
     done = run_script("train.py", *arguments, *options, "--damage=skip", "--notensorboard")
-    assert "1 of 120 images were skipped:" in done.stdout
-    assert re.search(r"train/class0/4.jpg \(index \d+\) cannot be used: it is neither JPEG nor PNG", done.stdout)
+    assert "1 of 120 images were skipped:" in done.stderr
+    assert re.search(r"train/class0/4.jpg \(index \d+\) cannot be used: it is neither JPEG nor PNG", done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,14 @@ def small_disk(directory, kilobytes):
         subprocess.run(["umount", str(directory)], check=True)
 
 
+def test_a_directory_that_cannot_be_written_is_refused_before_training(tmp_path):
+    with small_disk(tmp_path / "disk", 100) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        (tmp_path / "run").symlink_to(disk)
+        with pytest.raises(RuntimeError, match="directory must be one that this process may write"):
+            run_worker(tmp_path, epochs=EPOCHS)
+
+
 def size_of(checkpoint):
     """Return the kilobytes that a checkpoint takes on a disk of 4 kB pages."""
     return sum(4 * -(-path.stat().st_size // 4096) for path in checkpoint.iterdir())

@@ -186,6 +186,7 @@ def test_launch_kills_the_others_when_one_dies_and_starts_all_again(tmp_path):
         "mine = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
         f"seen = pathlib.Path({str(tmp_path)!r}) / str(mine)\n"
         "first = not seen.exists(); seen.touch()\n"
+        "while first and mine == 1 and not seen.with_name('0').exists(): time.sleep(0.01)\n"
         "if first and mine == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
         "if first: time.sleep(300)\n"
         "print('done')\n"
