@@ -30,7 +30,8 @@ def manifest(**changes):
 
 
 def test_the_manifest_is_json():
-    assert json.loads(json.dumps(manifest())) == json.loads(json.dumps(manifest())) | {"sizes": manifest()["sizes"]}
+    written = manifest()
+    assert json.loads(json.dumps(written))["sizes"] == written["sizes"]
 
 
 @pytest.mark.parametrize(("calibrated", "value"), [(True, 0.9), (False, 0.8)])
