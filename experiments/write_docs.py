@@ -473,7 +473,7 @@ def workers() -> str:
 
 
 def gpu() -> str:
-    """Return time and memory of the buckets on a GPU, and what parts of a step cost there."""
+    """Return time and memory of the buckets on a GPU."""
     facts = read("benchmarks/gpu.json")
     header = ["S x B x D", "step, ms", "ratio to the stock step, per pixel", "ratio to our own base, per pixel", "MiB"]
     parts = []
@@ -490,16 +490,6 @@ def gpu() -> str:
         ]
         stock = f"stock step {spread(result['stock_ms'], 1)} ms, {result['stock_mib']:,} MiB; {result['rounds']} rounds"
         parts.append(f"**{result['case']}** ({stock})\n\n{table(header, rows)}")
-    rows = [
-        [
-            f"{part['case']}, batch {part['base_batch']}: {name}",
-            spread(ms, 1),
-            f"{ms[1] / part['ms']['stock Keras'][1]:.3f}",
-        ]
-        for part in facts["parts"]
-        for name, ms in part["ms"].items()
-    ]
-    parts.append(table(["step at the base size", "ms", "ratio of medians to stock"], rows))
     packages = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if name != "machine")
     closing = f"{facts['how']} Measured on {facts['versions']['machine']}; {packages}; {facts['libraries']}."
     return "\n\n".join([*parts, closing])

@@ -148,9 +148,8 @@ def decode(data: tf.Tensor, channels: int, *, dct_method: str = "") -> tf.Tensor
     """
 
     def png():
-        with tf.control_dependencies(
-            [_checked_png_sides(data)]
-        ):  # it fails for other formats, which decode_png would take
+        # The check fails for other formats, which decode_png would take
+        with tf.control_dependencies([_checked_png_sides(data)]):
             return tf.io.decode_png(data, channels)
 
     return tf.cond(is_jpeg(data), lambda: tf.io.decode_jpeg(data, channels, dct_method=dct_method), png)

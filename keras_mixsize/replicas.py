@@ -54,7 +54,7 @@ def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
 def run_and_select(condition: tf.Tensor, function, variables, before) -> None:
     """Call `function()`, then give the variables their values of before back unless the condition holds.
 
-    XLA fuses the choice into the update. A branch it cannot look into; on a GPU that cost a tenth to a quarter of a step.
+    XLA can fuse the choice into the update; into a branch it cannot look.
 
     Args:
         condition: bool scalar.

@@ -86,8 +86,8 @@ def test_one_replicas_non_finite_step_changes_none_of_them(facts):
 @pytest.mark.slow
 def test_xla_compiles_forward_and_backward_of_each_replica():
     found = measure("2", "xla")
-    for differences in found["steps"].values():  # XLA rounds otherwise, and each of the 23 steps builds on the last
-        assert differences["weights"] < 1e-4 and differences["gradients"] < 2e-3 and differences["statistics"] < 2e-6
+    for differences in found["steps"].values():
+        check_close(differences)
     assert set(found["collectives"].values()) == {1} and found["traces"] == 3 and found["nan"] == 0
 
 
