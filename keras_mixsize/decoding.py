@@ -13,6 +13,7 @@ Everything that is neither JPEG nor PNG is refused, whatever its name.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -83,8 +84,7 @@ def render_batch(
     else:
         ratios = (1,) if transform.interpolation == "nearest" else RATIOS
         parts = covering_parts(windows, sides, tf.where(jpegs, _largest_ratios(windows, sides, size, ratios), 1))
-    decode_part = _part_decoder(items, jpegs, parts, ratios, channels, transform.decode)
-    return _render_parts(decode_part, parts, _resampler(transform, size), size, channels)
+    return _render_parts(items, jpegs, parts, ratios, transform, size, channels)
 
 
 def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.TensorArray, tf.Tensor, tf.Tensor]:
@@ -94,16 +94,15 @@ def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.
     """
     batch = tf.size(indices)
     items = tf.TensorArray(tf.string, batch, element_shape=[], clear_after_read=False)
-    sides = tf.TensorArray(tf.int32, batch, element_shape=[2])
-    formats = tf.TensorArray(tf.bool, batch, element_shape=[])
+    headers = tf.TensorArray(tf.int32, batch, element_shape=[3])
 
-    def add(place, items, sides, formats):
-        data = tf.ensure_shape(read(tf.gather(indices, place)), [])
-        sides = sides.write(place, _sides(data))
-        return place + 1, items.write(place, data), sides, formats.write(place, is_jpeg(data))
+    def add(place, items, headers):
+        data = read(tf.gather(indices, place))
+        return place + 1, items.write(place, data), headers.write(place, _header(data))
 
-    *_, sides, formats = loop = tf.while_loop(lambda place, *_: place < batch, add, (0, items, sides, formats))
-    return loop[1], _within_limit(sides.stack(), pixel_limit), formats.stack()
+    _, items, headers = tf.while_loop(lambda place, *_: place < batch, add, (0, items, headers), parallel_iterations=1)
+    headers = headers.stack()
+    return items, _within_limit(headers[:, :2], pixel_limit), headers[:, 2] > 0
 
 
 def image_sides(data: tf.Tensor, *, pixel_limit: int = PIXEL_LIMIT) -> tf.Tensor:
@@ -119,11 +118,14 @@ def image_sides(data: tf.Tensor, *, pixel_limit: int = PIXEL_LIMIT) -> tf.Tensor
     Raises:
         tf.errors.InvalidArgumentError: neither JPEG nor PNG, no readable header, or more pixels than the limit.
     """
-    return _within_limit(_sides(data)[None], pixel_limit)[0]
+    return _within_limit(_header(data)[None, :2], pixel_limit)[0]
 
 
-def _sides(data: tf.Tensor) -> tf.Tensor:
-    return tf.cond(is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data)[:2], lambda: _checked_png_sides(data))
+def _header(data: tf.Tensor) -> tf.Tensor:
+    """Return height, width and channels, 0 for a PNG: int32 `[3]`."""
+    return tf.cond(
+        is_jpeg(data), lambda: tf.io.extract_jpeg_shape(data), lambda: tf.pad(_checked_png_sides(data), [[0, 1]])
+    )
 
 
 def _within_limit(sides: tf.Tensor, pixel_limit: int) -> tf.Tensor:
@@ -205,8 +207,10 @@ def covering_parts(windows: Windows, sides: tf.Tensor, ratios: tf.Tensor) -> Par
     """
     low, high = _edges(windows, ratios)
     ends = -(-sides // ratios[:, None])
-    # Chroma is interpolated from its neighbours: with one pixel more on each side all others are as in the whole image
-    first = tf.clip_by_value(tf.reduce_min(low, axis=0) - 1, 0, ends - 1)
+    # Chroma is interpolated from its neighbours: with one pixel more on each side all others are as in the whole image.
+    # From the edge of a block of 16 columns on, decoded rows need not be moved
+    grid = tf.stack([tf.ones_like(ratios), 16 // ratios], axis=1)
+    first = tf.clip_by_value(tf.reduce_min(low, axis=0) - 1, 0, ends - 1) // grid * grid
     last = tf.clip_by_value(tf.reduce_max(high, axis=0) + 1, first + 1, ends)
     return _parts(low, high, first, last, ratios, windows.mirrored)
 
@@ -234,76 +238,108 @@ def _largest_ratios(windows: Windows, sides: tf.Tensor, size, ratios: tuple[int,
     return tf.reduce_max(tf.where(shortest >= tf.cast(tf.constant(ratios) * size, tf.float32), ratios, 1), axis=1)
 
 
-# Decoding and cutting, image by image and copy by copy
+# Decoding and cutting, copy by copy. An operation of TensorFlow costs as much as 100 pixels, and each tensor that a loop takes from
+# outside three operations a turn: so all that a batch can compute at once comes to the loop as one table
 
 
-def _part_decoder(items, jpegs, parts: Parts, ratios: tuple[int, ...], channels: int, how: str) -> Callable:
-    """Return a function of an image's place in the batch that decodes its part: uint8 `[h, w, channels]`."""
-    branches = tf.where(jpegs, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
-    method = "INTEGER_ACCURATE" if how == "exact" else ""
+def _render_parts(items, jpegs, parts: Parts, ratios: tuple[int, ...], transform: Transform, size, channels: int):
+    """Return all windows of all parts at `size`: float32 `[D*B, size, size, channels]` in [0, 1].
 
-    def decode_part(image):
-        data, box = items.read(image), tf.gather(parts.boxes, image)
+    The copies of an image are made one after the other, so that only one part is held, but stored `B` rows apart.
+    """
+    table, resample = _turns(jpegs, parts, ratios, size, channels), _resampler(transform, size)
 
-        def jpeg(ratio: int):
-            return lambda: tf.io.decode_and_crop_jpeg(data, box, channels, ratio=ratio, dct_method=method)
+    def add(turn, held, rendered):
+        numbers, box, start, extent = tf.split(tf.gather(table, turn), _COLUMNS)
+        image, row, way, margin, is_wide, is_mirrored = tf.unstack(numbers)
+        part = _decode_part(way, items.read(image), box, margin, held, ratios, channels, transform.decode)
+        pixels = resample(tf.slice(part, start, extent), is_wide) * (1 / 255)
+        return turn + 1, part, rendered.write(row, _choose(is_mirrored, lambda: pixels, lambda: _mirror(pixels)))
 
-        def png():
-            corner, extent = tf.concat([box[:2], [0]], axis=0), tf.concat([box[2:], [channels]], axis=0)
-            return tf.slice(tf.io.decode_png(data, channels), corner, extent)
+    count = tf.shape(table)[0]
+    rendered = tf.TensorArray(tf.float32, count, element_shape=[None, None, channels])
+    shapes = (tf.TensorShape([]), tf.TensorShape([None, None, channels]), tf.TensorShape(None))
+    *_, rendered = tf.while_loop(
+        lambda turn, *_: turn < count,
+        add,
+        (0, tf.zeros([0, 0, channels], tf.uint8), rendered),
+        shape_invariants=shapes,
+        parallel_iterations=1,
+    )
+    return tf.reshape(rendered.stack(), [count, size, size, channels])
 
-        return tf.switch_case(tf.gather(branches, image), [*map(jpeg, ratios), png])
 
-    return decode_part
+_COLUMNS = [6, 4, 3, 3]  # numbers, the part's box, the window's start and extent within the part
+
+
+def _turns(jpegs: tf.Tensor, parts: Parts, ratios: tuple[int, ...], size, channels: int) -> tf.Tensor:
+    """Return what there is to do in each turn, the copies of an image in a row: int32 `[D*B, sum(_COLUMNS)]`.
+
+    The numbers are the image's place in the batch, the row of the result, the way to decode (of `_decode_part`), the
+    margin, whether the window is twice the target or more, and whether it is mirrored.
+    """
+    batch, count = tf.size(parts.ratios), tf.size(parts.mirrored)
+    image, copy = tf.range(count) // (count // batch), tf.range(count) % (count // batch)
+    row = copy * batch + image
+    ways = tf.where(jpegs, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
+    way = tf.where(copy > 0, len(ratios) + 1, tf.gather(ways, image))
+    starts, extents = tf.gather(parts.starts, row), tf.gather(parts.extents, row)
+    is_wide, is_mirrored = tf.reduce_min(extents, axis=1) >= 2 * size, tf.gather(parts.mirrored, row)
+    numbers = [image, row, way, tf.gather(parts.margins, image), is_wide, is_mirrored]
+    numbers = tf.stack([tf.cast(column, tf.int32) for column in numbers], axis=1)
+    start = tf.pad(starts, [[0, 0], [0, 1]])
+    extent = tf.pad(extents, [[0, 0], [0, 1]], constant_values=channels)
+    return tf.concat([numbers, tf.gather(parts.boxes, image), start, extent], axis=1)
+
+
+def _decode_part(way, data, box, margin, held, ratios: tuple[int, ...], channels: int, how: str) -> tf.Tensor:
+    """Return a part of an image with its margin, uint8 `[h, w, channels]`.
+
+    Args:
+        way: int32 scalar, a place in `ratios` for a JPEG, the next number for a PNG, one more for the part that is `held`.
+    """
+
+    def with_margin(pixels):
+        return tf.pad(pixels, margin * tf.constant([[1, 1], [1, 1], [0, 0]]))  # no copy where nothing is added
+
+    def jpeg(ratio: int):
+        method = "INTEGER_ACCURATE" if how == "exact" else ""
+        return with_margin(tf.io.decode_and_crop_jpeg(data, box, channels, ratio=ratio, dct_method=method))
+
+    def png():
+        corner, extent = tf.pad(box[:2], [[0, 1]]), tf.pad(box[2:], [[0, 1]], constant_values=channels)
+        return with_margin(tf.slice(tf.io.decode_png(data, channels), corner, extent))
+
+    ways = [functools.partial(jpeg, ratio) for ratio in ratios]
+    part = tf.switch_case(way, [*ways, png, lambda: held])
+    part.set_shape([None, None, channels])
+    return part
 
 
 def _resampler(transform: Transform, size) -> Callable:
-    """Return a function of a cut, uint8 `[1, h, w, C]`, and whether it is twice the target or more; it returns 0..255."""
+    """Return a function of a cut, uint8 `[h, w, C]`, and whether it is twice the target or more, 0 or 1; it returns 0..255."""
     method, sides = transform.interpolation, tf.stack([size, size])
 
     def exactly(cut, _):
-        pixels = tf.image.resize(cut, sides, method, antialias=transform.antialias)
+        # TensorFlow resizes floats faster than bytes
+        pixels = tf.image.resize(tf.cast(cut, tf.float32), sides, method, antialias=transform.antialias)
         return tf.clip_by_value(pixels, 0.0, 255.0) if method == "bicubic" else pixels
 
     def over_areas(cut, is_wide):
         # Twice as fast as the wide triangle that `antialias` stands for
-        return tf.cond(
-            is_wide, lambda: tf.image.resize(cut, sides, "area"), lambda: tf.image.resize(cut, sides, "bilinear")
-        )
+        pixels = tf.cast(cut, tf.float32)
+        ways = [functools.partial(tf.image.resize, pixels, sides, way) for way in ("bilinear", "area")]
+        return _choose(is_wide, *ways)
 
     fast = transform.decode == "fast" and transform.antialias and method == "bilinear"
     return over_areas if fast else exactly
 
 
-def _render_parts(decode_part: Callable, parts: Parts, resample: Callable, size, channels: int) -> tf.Tensor:
-    """Return all windows of all parts at `size`: float32 `[D*B, size, size, channels]` in [0, 1].
-
-    The copies of an image are made one after the other, so that only one image is held, but stored `B` rows apart. An operation
-    here costs about as much as 100 pixels, so whatever is the same for all copies is made before.
-    """
-    batch, count = tf.shape(parts.boxes)[0], tf.size(parts.mirrored)
-    starts = tf.pad(parts.starts, [[0, 0], [1, 1]])
-    extents = tf.pad(parts.extents, [[0, 0], [1, 1]], constant_values=channels) - [channels - 1, 0, 0, 0]
-    wide = tf.reduce_min(parts.extents, axis=1) >= 2 * size
-    flips = tf.pad(parts.mirrored[:, None], [[0, 0], [2, 1]])
-    paddings = parts.margins[:, None, None] * tf.constant([[1, 1], [1, 1], [0, 0]])
-
-    def add_image(image, rendered):
-        part = tf.pad(decode_part(image), tf.gather(paddings, image))[None]  # no copy where nothing is added
-
-        def add_copy(row, rendered):
-            cut = tf.slice(part, tf.gather(starts, row), tf.gather(extents, row))
-            pixels = tf.cast(resample(cut, tf.gather(wide, row)), tf.float32)
-            pixels = tf.raw_ops.Reverse(tensor=pixels, dims=tf.gather(flips, row)) * (1 / 255)
-            return row + batch, rendered.write(row, pixels)
-
-        return image + 1, _loop(count, add_copy, image, rendered)
-
-    rendered = tf.TensorArray(tf.float32, count, element_shape=[1, None, None, channels])
-    return tf.reshape(_loop(batch, add_image, 0, rendered).stack(), [count, size, size, channels])
+def _choose(number: tf.Tensor, zero: Callable, one: Callable) -> tf.Tensor:
+    """Return what one of two functions returns, by a number that is 0 or 1."""
+    return tf.switch_case(number, [zero, one])
 
 
-def _loop(end, body: Callable, place, rendered: tf.TensorArray) -> tf.TensorArray:
-    """Return the images after `body` has added to them until the place is `end`, one turn at a time."""
-    _, rendered = tf.while_loop(lambda place, _: place < end, body, (place, rendered), parallel_iterations=1)
-    return rendered
+def _mirror(pixels: tf.Tensor) -> tf.Tensor:
+    """Return an image `[h, w, C]` mirrored; TensorFlow is several times faster at it without a batch axis."""
+    return tf.reverse(pixels, [1])
