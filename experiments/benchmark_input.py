@@ -13,11 +13,13 @@ is not given is listed under `not_compared` in the output. `--part` measures som
 """
 
 import concurrent.futures
+import contextlib
 import glob
 import json
 import multiprocessing
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -104,6 +106,29 @@ def measured(function, *arguments, cores: int = 1, **options):
         return process.submit(function, *arguments, **options).result()
 
 
+@contextlib.contextmanager
+def racing(name: str, files: list[str], size: int, *, cores: int):
+    """Yield a function that measures a contender's rate, in a process that stands still from one call to the next.
+
+    Otherwise it would make images ahead while it waits, the more the longer.
+    """
+    with process_on(cores) as process:
+        process.submit(contenders.start, name, files, size, cores).result()
+        pid = process.submit(os.getpid).result()
+
+        def measure() -> float:
+            os.kill(pid, signal.SIGCONT)
+            found = process.submit(contenders.rate, 2.0).result()
+            os.kill(pid, signal.SIGSTOP)
+            return found
+
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield measure
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 # Rows
 
 
@@ -138,13 +163,10 @@ def measure_cores(files: list[str]) -> dict:
     """Return the rates of processes on one and on two cores, in turns, in images per second."""
     if len(os.sched_getaffinity(0)) < 2:
         return {"not compared": "this machine offers one core"}
-    rates = {PLAIN: [], OURS: []}
-    for name, pairs in rates.items():
-        with process_on(1) as one, process_on(2) as two:
-            for process, cores in ((one, 1), (two, 2)):
-                process.submit(contenders.start, name, files, 144, cores).result()
-            for _ in range(ROUNDS.value):
-                pairs.append([process.submit(contenders.rate, 1.0).result() for process in (one, two)])
+    rates = {}
+    for name in (PLAIN, OURS):
+        with racing(name, files, 128, cores=1) as one, racing(name, files, 128, cores=2) as two:
+            rates[name] = [(one(), two()) for _ in range(ROUNDS.value)]
     return {
         name: {"one": quartiles(one), "two": quartiles(two), "ratio": ratio(two, one)}
         for name, (one, two) in ((name, np.transpose(pairs)) for name, pairs in rates.items())
@@ -244,12 +266,11 @@ def measure_loader(python: str | None, program: str, folder: str, files: list[st
         try:
             if other.stdout.readline() != "ready\n":
                 return {"not compared": other.communicate()[1].strip().splitlines()[-1]}
-            with process_on(1) as process:
-                process.submit(contenders.start, OURS, files, size, 1).result()
+            with racing(OURS, files, size, cores=1) as ours:
                 pairs = []
                 for _ in range(ROUNDS.value):
-                    print(1.0, file=other.stdin, flush=True)
-                    pairs.append([float(other.stdout.readline()), process.submit(contenders.rate, 1.0).result()])
+                    print(2.0, file=other.stdin, flush=True)
+                    pairs.append([float(other.stdout.readline()), ours()])
         finally:
             other.kill()
     theirs, ours = np.transpose(pairs)
@@ -269,8 +290,7 @@ def measure_regime(small: list[str], large: list[str]) -> dict:
     """Return the regime S(144) against plain tf.data's fixed 144, and one core against two."""
     facts = {}
     for side, files in ((SMALL, small), (LARGE, large)):
-        images = min(10 * contenders.BATCH, 2 * len(files))
-        taken = measured(contenders.in_turns, [PLAIN, OURS], files, 144, rounds=ROUNDS.value, images=images)
+        taken = measured(contenders.in_turns, [PLAIN, OURS], files, 144, rounds=ROUNDS.value, images=contenders.EPOCH)
         facts[f"{side[0]} x {side[1]}"] = ratio(taken[PLAIN], taken[OURS])
     return {"ratio_to_plain": facts, "two_cores": measure_cores(small)}
 
