@@ -100,7 +100,7 @@ def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.
         data = read(tf.gather(indices, place))
         return place + 1, items.write(place, data), headers.write(place, _header(data))
 
-    _, items, headers = tf.while_loop(lambda place, *_: place < batch, add, (0, items, headers), parallel_iterations=1)
+    _, items, headers = tf.while_loop(lambda place, *_: place < batch, add, (0, items, headers))  # reads overlap
     headers = headers.stack()
     return items, _within_limit(headers[:, :2], pixel_limit), headers[:, 2] > 0
 
