@@ -9,6 +9,7 @@ vain, are killed; --restarts starts all of them again, so that a run with `callb
 after its last checkpoint; SIGTERM and Ctrl-C are handed to all. docs/machines.md has recipes for Slurm and Kubernetes.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -58,9 +59,10 @@ class Group:
     """
 
     def __init__(self, command: list[str], configs: list[str], cores: list[list[int]] | None = None):
-        self._workers = [_start(command, config) for config in configs]
-        for worker, own in zip(self._workers, cores or []):
-            os.sched_setaffinity(worker.pid, own)
+        self._workers = []
+        for index, config in enumerate(configs):
+            with _only_on(cores[index]) if cores else contextlib.nullcontext():
+                self._workers.append(_start(command, config))
         self._printers = [
             threading.Thread(target=_print_lines, args=item, daemon=True) for item in enumerate(self._workers)
         ]
@@ -104,6 +106,17 @@ class Group:
 def environment_of(config: str) -> dict[str, str]:
     """Return the environment of the worker with a TF_CONFIG."""
     return {"TF_CPP_MIN_LOG_LEVEL": "2"} | os.environ | {"TF_CONFIG": config}
+
+
+@contextlib.contextmanager
+def _only_on(cores: list[int]):
+    """Use these cores only, as do processes started meanwhile, from their first instruction on."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _start(command: list[str], config: str) -> subprocess.Popen:
