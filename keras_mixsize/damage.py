@@ -114,9 +114,8 @@ def data_fault(data: tf.Tensor, max_pixels: int) -> tf.Tensor:
 def attempt(function: Callable, arguments, otherwise):
     """Return `function(*arguments)`, or `otherwise` if it fails, inside a graph.
 
-    TensorFlow has no try; a data set of one element that ignores errors is one. It costs up to a millisecond, the more the
-    larger the function (tf.data looks up all of its kernels), so it is put around
-    a batch, not around each image.
+    TensorFlow has no try; a data set of one element that ignores errors is one. It costs up to a millisecond, because tf.data
+    looks up every kernel of the function each time, so it is put around a batch, not around each image.
 
     Args:
         function: of tensors, returns a tensor.
