@@ -31,8 +31,8 @@ from absl import app, flags
 from PIL import Image
 
 import input_contenders as contenders
-from input_contenders import FOUR, FOUR_QUICK, LIMIT, OURS, PILLOW, PLAIN, QUICK
-from keras_mixsize.images import RandomResizedCrop, Transform, render_encoded
+from input_contenders import FINISHED, FOUR, FOUR_QUICK, LIMIT, OURS, PILLOW, PLAIN, QUICK
+from keras_mixsize.images import RandomResizedCrop, Transform, render_encoded, to_float
 from one_run import console, replace_file, versions
 
 PACKAGES = ("mate-backgrounds", "plasma-workspace-wallpapers", "lomiri-wallpapers-16.04")
@@ -144,11 +144,11 @@ def ratio(slow: list[float], fast: list[float]) -> list[float]:
 
 def measure_size(files: list[str], size: int) -> dict:
     """Return the rows of one target size."""
-    names, images = [PLAIN, OURS, QUICK, FOUR, FOUR_QUICK, PILLOW, LIMIT], min(len(files), 128)
+    names, images = [PLAIN, OURS, QUICK, FINISHED, FOUR, FOUR_QUICK, PILLOW, LIMIT], min(len(files), 128)
     taken = measured(contenders.in_turns, names, files, size, rounds=ROUNDS.value, images=images)
     return {
         "microseconds": {name: quartiles(values) for name, values in taken.items()},
-        "ratio_to_plain": {name: ratio(taken[PLAIN], taken[name]) for name in (OURS, QUICK)},
+        "ratio_to_plain": {name: ratio(taken[PLAIN], taken[name]) for name in (OURS, QUICK, FINISHED)},
         "ratio_of_duplicates": {
             FOUR: ratio(taken[OURS], taken[FOUR]),
             FOUR_QUICK: ratio(taken[QUICK], taken[FOUR_QUICK]),
@@ -182,7 +182,7 @@ def measure_stages(files: list[str], size: int) -> dict:
 
 
 def measure_quality(files: list[str], size: int) -> dict:
-    """Return the mean |difference| (0..255) from full decoding by Pillow's method and antialiased resizing."""
+    """Return the mean |difference| of bytes from full decoding by Pillow's method and antialiased resizing."""
     ways = {
         OURS: (Transform(RandomResizedCrop()), 1),
         QUICK: (Transform(RandomResizedCrop(), antialias=False), 1),
@@ -199,11 +199,11 @@ def measure_quality(files: list[str], size: int) -> dict:
         box, step = (slice(int(top), int(top + height)), slice(int(left), int(left + width))), -1 if mirrored else 1
         reference = tf.image.resize(accurate[box], [size, size], antialias=True).numpy()[:, ::step]
         made = {"plain bilinear": tf.image.resize(image[box], [size, size]).numpy()[:, ::step]} | {
-            name: 255 * render_encoded(data, seeds[:copies], size, way, 3).numpy()[0]
+            name: 255 * to_float(render_encoded(data, seeds[:copies], size, way, 3)).numpy()[0]
             for name, (way, copies) in ways.items()
         }
         for name, pixels in made.items():
-            sums[name].append(np.abs(pixels - reference).mean())
+            sums[name].append(np.abs(pixels.round() - reference.round()).mean())
     return {name: round(float(np.mean(values)), 3) for name, values in sums.items()}
 
 

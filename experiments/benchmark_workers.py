@@ -55,7 +55,7 @@ def train_here() -> None:
         model = kms.MixSizeModel.from_model(kms.models.build(NETWORK.value, classes=10, channels=1), l2=1e-4)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, ["accuracy"])
-    model.warm_up(regime)
+    model.warm_up(train)
     clock = Clock()
     model.fit(train, epochs=1, steps_per_epoch=STEPS.value + 2, callbacks=[clock], verbose=0)
     print(json.dumps((clock.times[-1] - clock.times[1]) / STEPS.value))

@@ -28,12 +28,13 @@ S144 = ((256, 0.1), (224, 0.1), (128, 0.6), (96, 0.2))  # the paper's regime of 
 SCALES = (1, 2, 4, 8)  # by how much the decoder can scale down
 PLAIN, OURS, QUICK = "plain tf.data", "keras_mixsize", "keras_mixsize, antialias=False"
 FOUR, FOUR_QUICK = "keras_mixsize, D = 4", "keras_mixsize, D = 4, antialias=False"
+FINISHED = "keras_mixsize, float32 batches"
 PILLOW, LIMIT = "Pillow in a Python loop", "simplejpeg, decoding only"
 
 
 def counted(dataset: tf.data.Dataset) -> Iterator[int]:
-    """Return the batch sizes of an endless dataset of images."""
-    return (int(images.shape[0]) for images in dataset)
+    """Return the batch sizes of an endless dataset of images, or of what the training step makes images of."""
+    return (int(kms.images.images_of(inputs).shape[0]) for inputs in dataset)
 
 
 def plain(files: list[str], size: int, *, calls: int = 1) -> Iterator[int]:
@@ -52,14 +53,19 @@ def plain(files: list[str], size: int, *, calls: int = 1) -> Iterator[int]:
     return counted(tf.data.Dataset.range(2**40).map(load, calls).batch(BATCH, drop_remainder=True).prefetch(1))
 
 
-def ours(files: list[str], size: int, *, duplicates: int = 1, calls: int = 1, **transform) -> Iterator[int]:
-    """Make the library's batches at one size; size 144 stands for the regime S(144), with epochs of `EPOCH` images."""
+def ours(
+    files: list[str], size: int, *, duplicates: int = 1, calls: int = 1, finished: bool = False, **transform
+) -> Iterator[int]:
+    """Make the library's batches at one size; size 144 stands for the regime S(144), with epochs of `EPOCH` images.
+
+    They are as `MixSizeModel.fit` takes them, bytes and which of them are to be mirrored; or finished, float32 in [0, 1].
+    """
     sizes = S144 if size == 144 else ((size, 1.0),)
     files = [files[number % len(files)] for number in range(EPOCH)]
     regime = kms.Regime([kms.Bucket(side, BATCH, duplicates, share) for side, share in sizes])
     source = kms.sources.FileSource(files, np.zeros(len(files), np.int64), ("photograph",))
     data = kms.MixSizeDataset.from_source(source, regime=regime, parallel_calls=calls, **transform)
-    return counted(data.map(lambda images, labels: images))
+    return counted((data if finished else data.for_step()).map(lambda inputs, labels: inputs))
 
 
 def one_by_one(load, files: list[str]) -> Iterator[int]:
@@ -100,6 +106,7 @@ CONTENDERS = {
     PLAIN: plain,
     OURS: ours,
     QUICK: functools.partial(ours, antialias=False),
+    FINISHED: functools.partial(ours, finished=True),
     FOUR: functools.partial(ours, duplicates=4),
     FOUR_QUICK: functools.partial(ours, duplicates=4, antialias=False),
     PILLOW: with_pillow,
@@ -186,7 +193,7 @@ def memory(files: list[str], images: int) -> dict:
 # Where the time of the library's pipeline goes
 
 
-STAGES = ("read the file", "header", "entropy decoding", "inverse DCT and colour", "cut and resize", "flip and scale")
+STAGES = ("read the file", "header", "entropy decoding", "inverse DCT and colour", "cut and resize", "round to bytes")
 
 
 def stages(files: list[str], size: int, *, rounds: int) -> dict[str, list[float]]:
@@ -230,7 +237,7 @@ def _loop_to(stage: int, stored: tf.Tensor, windows: tf.Tensor, ratios: tf.Tenso
             lambda: decoded(data, window, 8),
             at_scale,
             lambda: tf.image.resize(tf.cast(at_scale(), tf.float32), [size, size]),
-            lambda: tf.reverse(tf.image.resize(tf.cast(at_scale(), tf.float32), [size, size]), [1]) / 255,
+            lambda: tf.cast(tf.image.resize(tf.cast(at_scale(), tf.float32), [size, size]) + 0.5, tf.uint8),
         ]
         return tf.cast(tf.reshape(made[stage](), [-1])[0], tf.int32)
 

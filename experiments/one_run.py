@@ -200,7 +200,7 @@ def run(config: RunConfig) -> kms.SizeReport | None:
     with strategy.scope():
         model = build_model(config, train)
     model.check(train)
-    for warmed in model.warm_up(config.regime):
+    for warmed in model.warm_up(train):
         console.print(f"  {warmed}")
     start = time.perf_counter()
     history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity(workers))

@@ -118,9 +118,9 @@ def attempt(function: Callable, arguments, otherwise):
     looks up every kernel of the function each time, so it is put around a batch, not around each image.
 
     Args:
-        function: of tensors, returns a tensor.
+        function: of tensors, returns a tensor or a structure of them.
         arguments: tuple of tensors.
-        otherwise: a tensor of the same dtype and rank.
+        otherwise: the same of the same dtypes and ranks.
     """
     function = tf.autograph.experimental.do_not_convert(function)
     tried = tf.data.Dataset.from_tensors(arguments).map(function).ignore_errors()

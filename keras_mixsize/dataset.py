@@ -10,6 +10,7 @@ no shuffle buffer and no Python call. Neighbours: `plan` (which samples), `sourc
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -19,7 +20,7 @@ from keras.src.trainers.epoch_iterator import EpochIterator
 from keras_mixsize import sources
 from keras_mixsize.bucket import check_count
 from keras_mixsize.hashing import fills_grid, fold, scramble
-from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform
+from keras_mixsize.images import PadCropFlip, RandomResizedCrop, Transform, images_of
 from keras_mixsize.plan import BUCKETS, IMAGES, SAMPLES, Plan
 from keras_mixsize.regime import Regime
 
@@ -149,6 +150,16 @@ class MixSizeDataset(tf.data.Dataset):
         plan = self.plan.shard(index, num_shards)
         return MixSizeDataset(self.source, plan, self.transform, start=self.start, parallel_calls=self.parallel_calls)
 
+    def for_step(self) -> MixSizeDataset:
+        """Return the same batches as `MixSizeModel.fit` takes them into its step: of decoded files the bytes, not mirrored yet.
+
+        The images are then a dict of `"images"`, uint8 `[B*D, S, S, C]`, and `"mirrored"`, bool `[B*D]`, a quarter of what
+        floats take on their way. `MixSizeModel` understands it, `images.mirrored` makes the images of it. Batches are left as they are if their
+        images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
+        """
+        transform = dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step)
+        return MixSizeDataset(self.source, self.plan, transform, start=self.start, parallel_calls=self.parallel_calls)
+
     def at_size(self, size: int, batch: int | None = None) -> MixSizeDataset:
         """Return batches of the same examples and augmentation at one size, for batch-norm calibration.
 
@@ -242,7 +253,8 @@ def loader(source: sources.Source, plan: Plan, transform: Transform):
         images, indices = source.load(
             indices, seeds, sizes[bucket], transform, lambda later: draw_samples(plan, stream + later)[0]
         )
-        images = tf.ensure_shape(images, [None, None, None, source.channels])
+        shaped = tf.ensure_shape(images_of(images), [None, None, None, source.channels])
+        images = images | {"images": shaped} if isinstance(images, dict) else shaped
         tiling = [copies] + [1] * (labels.shape.rank - 1)
         return transform.finish(images, tf.tile(tf.gather(labels, indices), tiling), seeds)
 

@@ -4,7 +4,7 @@ Sizes are read from the headers and windows are drawn before anything is decoded
 cover is decoded, at 1/2, 1/4 or 1/8 of its size (a shorter inverse DCT) where every window is at least that many times the
 target. PNG has no such way and is decoded in full. Imports `transform`; used by the sources.
 
-    pixels = render_batch(read, indices, seeds, size, transform, channels=3)  # [D*B, size, size, 3] float32 in [0, 1]
+    pixels = render_batch(read, indices, seeds, size, transform, channels=3)  # [D*B, size, size, 3] uint8
 
 What becomes of unusual files: grey and RGB are converted to the channels asked for; CMYK becomes RGB, without a colour profile,
 and cannot be decoded as grey (TensorFlow lacks it); transparency is dropped, 16-bit PNG keeps its upper 8 bits, the EXIF orientation is ignored.
@@ -29,14 +29,11 @@ RATIOS = (1, 2, 4, 8)  # what the inverse DCT offers
 def render_encoded(
     data: tf.Tensor, seeds: tf.Tensor, size, transform: Transform, channels: int, *, pixel_limit: int = PIXEL_LIMIT
 ) -> tf.Tensor:
-    """Return the augmented copies of one encoded image; see `render_batch`, which is faster for many.
+    """Return the augmented copies of one encoded image, `D` of them; see `render_batch`, which is faster for many.
 
     Args:
         data: string scalar, a JPEG or PNG file.
         seeds: uint32 `[D]`.
-
-    Returns:
-        `[D, size, size, channels]` float32 in [0, 1].
     """
     read, indices = (lambda index: data), tf.zeros([1], tf.int64)
     return render_batch(read, indices, seeds, size, transform, channels, pixel_limit=pixel_limit)
@@ -51,7 +48,7 @@ def render_batch(
     channels: int,
     *,
     pixel_limit: int = PIXEL_LIMIT,
-) -> tf.Tensor:
+) -> tf.Tensor | dict[str, tf.Tensor]:
     """Return D augmented copies of each encoded image, duplicate-major; every image is read and decoded once.
 
     With `transform.decode` `"exact"` the windows are cut out of the whole image, decoded as Pillow does, and resized by
@@ -65,12 +62,13 @@ def render_batch(
         indices: int64 `[B]`.
         seeds: uint32 `[D*B]`; number n is for a copy of example `indices[n % B]`.
         size: side of the result in pixels, int32 scalar or integer.
-        transform: its augmentation, interpolation, antialias and decode are used.
+        transform: its augmentation, interpolation, antialias, decode and in_step are used.
         channels: 1 (grey) or 3 (RGB); every image is converted.
         pixel_limit: largest height times width; checked before decoding.
 
     Returns:
-        `[D*B, size, size, channels]` float32 in [0, 1].
+        `[D*B, size, size, channels]`, uint8 with `"fast"` and float32 in [0, 1] with `"exact"`. With `transform.in_step`
+        they are not mirrored yet: a dict of these `"images"` and of which are `"mirrored"`, bool `[D*B]`.
 
     Raises:
         tf.errors.InvalidArgumentError: neither JPEG nor PNG, a damaged file, or more pixels than the limit.
@@ -84,7 +82,8 @@ def render_batch(
     else:
         ratios = (1,) if transform.interpolation == "nearest" else RATIOS
         parts = covering_parts(windows, sides, tf.where(jpegs, _largest_ratios(windows, sides, size, ratios), 1))
-    return _render_parts(items, jpegs, parts, ratios, transform, size, channels)
+    images = _render_parts(items, jpegs, parts, ratios, transform, size, channels)
+    return {"images": images, "mirrored": windows.mirrored} if transform.in_step else images
 
 
 def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.TensorArray, tf.Tensor, tf.Tensor]:
@@ -243,21 +242,25 @@ def _largest_ratios(windows: Windows, sides: tf.Tensor, size, ratios: tuple[int,
 
 
 def _render_parts(items, jpegs, parts: Parts, ratios: tuple[int, ...], transform: Transform, size, channels: int):
-    """Return all windows of all parts at `size`: float32 `[D*B, size, size, channels]` in [0, 1].
+    """Return all windows of all parts at `size`: `[D*B, size, size, channels]`, uint8 or float32 as in `render_batch`.
 
     The copies of an image are made one after the other, so that only one part is held, but stored `B` rows apart.
     """
     table, resample = _turns(jpegs, parts, ratios, size, channels), _resampler(transform, size)
+    dtype = tf.uint8 if transform.decode == "fast" else tf.float32
 
     def add(turn, held, rendered):
         numbers, box, start, extent = tf.split(tf.gather(table, turn), _COLUMNS)
         image, row, way, margin, is_wide, is_mirrored = tf.unstack(numbers)
         part = _decode_part(way, items.read(image), box, margin, held, ratios, channels, transform.decode)
-        pixels = resample(tf.slice(part, start, extent), is_wide) * (1 / 255)
-        return turn + 1, part, rendered.write(row, _choose(is_mirrored, lambda: pixels, lambda: _mirror(pixels)))
+        pixels = resample(tf.slice(part, start, extent), is_wide)
+        pixels = tf.cast(pixels + 0.5, tf.uint8) if dtype == tf.uint8 else pixels * (1 / 255)
+        if not transform.in_step:
+            pixels = _choose(is_mirrored, lambda: pixels, lambda: _mirror(pixels))
+        return turn + 1, part, rendered.write(row, pixels)
 
     count = tf.shape(table)[0]
-    rendered = tf.TensorArray(tf.float32, count, element_shape=[None, None, channels])
+    rendered = tf.TensorArray(dtype, count, element_shape=[None, None, channels])
     shapes = (tf.TensorShape([]), tf.TensorShape([None, None, channels]), tf.TensorShape(None))
     *_, rendered = tf.while_loop(
         lambda turn, *_: turn < count,

@@ -20,6 +20,7 @@ from keras_mixsize.damage import GOOD, Damaged, DamagePolicy, SkipList, attempt,
 from keras_mixsize.decoding import decode, render_batch
 from keras_mixsize.examples import Source, check_labels, on_host
 from keras_mixsize.records import RecordIndex, read_image
+from keras_mixsize.transform import images_of
 
 
 class EncodedSource(Source):
@@ -82,8 +83,8 @@ class EncodedSource(Source):
             chosen = settle(indices, functools.partial(self._faults, copies, render))
             return render(chosen, seeds), chosen
 
-        images = attempt(render, (indices, seeds), tf.zeros([0, 0, 0, self.channels]))
-        failed = (tf.shape(images)[0] == 0) & (tf.size(seeds) > 0)
+        images = attempt(render, (indices, seeds), _nothing_like(render.get_concrete_function().structured_outputs))
+        failed = (tf.shape(images_of(images))[0] == 0) & (tf.size(seeds) > 0)
         return tf.cond(failed, settled, lambda: (images, indices))
 
     def _faults(self, copies, render, indices, suspects):
@@ -93,7 +94,7 @@ class EncodedSource(Source):
             return data_fault(self.read(index), self.damage.max_pixels)
 
         def renders(index, seeds):
-            return render(index[None], seeds)
+            return images_of(render(index[None], seeds))
 
         def decodes(index):
             return decode(self.read(index), self.channels)
@@ -106,6 +107,11 @@ class EncodedSource(Source):
 
     def _refuse(self, indices, faults):
         return refuse(indices, faults, self.describe)
+
+
+def _nothing_like(specs):
+    """Return tensors without rows for tensors or specs of partly unknown shapes."""
+    return tf.nest.map_structure(lambda spec: tf.zeros([side or 0 for side in spec.shape], spec.dtype), specs)
 
 
 class BytesSource(EncodedSource):

@@ -3,7 +3,7 @@
 The only module that may import keras_cv. Used by the sources, `calibration` and `evaluation`.
 
     transform = Transform(PadCropFlip(padding=4), batch_map=MixUp(classes=10))
-    pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] float32 in [0, 1]
+    pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] uint8
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras_mixsize.decoding import PIXEL_LIMIT, decode, render_batch, render_enc
 from keras_mixsize.mixing import CutMix, MixUp, OneOf
 from keras_mixsize.randaugment import RandAugment
 from keras_mixsize.rendering import render, render_windows, resize, resize_on_device, to_float
-from keras_mixsize.transform import INTERPOLATION, Transform
+from keras_mixsize.transform import INTERPOLATION, Transform, images_of, mirrored
 
 __all__ = [
     "CutMix",
@@ -41,6 +41,8 @@ __all__ = [
     "WholeImage",
     "Windows",
     "decode",
+    "images_of",
+    "mirrored",
     "rand_augment",
     "render",
     "render_batch",

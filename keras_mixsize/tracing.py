@@ -36,7 +36,8 @@ class StepPerShape:
 
     def function_for(self, batch):
         """Return the function that runs on batches of this shape."""
-        shape = tuple(self._strategy.experimental_local_results(batch[0])[0].shape)
+        locally = self._strategy.experimental_local_results
+        shape = tuple(tuple(locally(part)[0].shape) for part in tf.nest.flatten(batch[0]))
         if shape not in self._functions:
             # a partial of its own, because TensorFlow counts traces by the code they share
             self._functions[shape] = tf.function(functools.partial(self._step), **self._options)

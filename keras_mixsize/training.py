@@ -24,6 +24,7 @@ from keras_mixsize.callbacks import Place, Resume
 from keras_mixsize.checks import check_callbacks, check_data, check_end, check_network, check_resumes
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.decay import L2_FILTERS, decayed_weights
+from keras_mixsize.images import mirrored, to_float
 from keras_mixsize.regime import Regime
 from keras_mixsize.replicas import (
     expect_aggregated_gradients,
@@ -145,10 +146,11 @@ class MixSizeModel(keras.Model):
         """Shape of the network's output."""
         return self.network.output_shape
 
-    def call(self, images, training=None):
-        """Return the network's output; uint8 images are brought to [0, 1] first."""
+    def call(self, inputs, training=None):
+        """Return the network's output; uint8 images are brought to [0, 1] first, and mirrored if they are of `for_step`."""
+        images = mirrored(inputs)
         if keras.backend.standardize_dtype(images.dtype) == "uint8":
-            images = keras.ops.cast(images, self.compute_dtype) / 255.0
+            images = tf.cast(to_float(images), self.compute_dtype)
         return self.network(images, training=training)
 
     # Keras's life cycle
@@ -211,6 +213,7 @@ class MixSizeModel(keras.Model):
         self.check(x)
         steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
         kwargs["steps_per_epoch"] = steps
+        x = x.for_step()
         self.build_steps(x.plan.regime.sizes, x.element_spec)
         place = Place(initial_epoch * steps or x.start or self.position, initial_epoch)
         workers = Workers(self.distribute_strategy)
@@ -340,7 +343,8 @@ class MixSizeModel(keras.Model):
 
     def train_step(self, data):
         """Train on one batch: forward, backward, smooth, decay, update; a step that is not finite changes nothing."""
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
+        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
+        images = mirrored(inputs)
         weights = self.trainable_weights
         statistics = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
 
@@ -433,9 +437,9 @@ class MixSizeModel(keras.Model):
             for gradient, weight in zip(gradients, weights)
         ]
 
-    def warm_up(self, regime: Regime, **options) -> list[WarmUp]:
+    def warm_up(self, data: Regime | MixSizeDataset, **options) -> list[WarmUp]:
         """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""
-        return warm_up(self, regime, **options)
+        return warm_up(self, data, **options)
 
 
 def _facts(plan, place: Place, resumes: list) -> dict:

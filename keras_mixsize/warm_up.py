@@ -2,7 +2,7 @@
 
 Used by `training`, as `MixSizeModel.warm_up`. Neighbours: `bucket`, `cost` (memory), `regime`.
 
-    for measured in model.warm_up(regime):
+    for measured in model.warm_up(train):
         print(measured)             # S=48 B=24 D=1: compiled in 2.1 s, 105 ms per step, peak 812 MiB
 """
 
@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from keras_mixsize import cost
 from keras_mixsize.bucket import Bucket, check_count
+from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.regime import Regime
 
 
@@ -44,12 +45,9 @@ class WarmUp:
 
 def warm_up(
     model,
-    regime: Regime,
+    data: Regime | MixSizeDataset,
     *,
     repeats: int = 1,
-    dtype: str = "float32",
-    label_shape: tuple = (),
-    label_dtype: str = "int64",
 ) -> list[WarmUp]:
     """Trace and compile the step of every bucket, the costliest first, and leave the model as it was.
 
@@ -57,11 +55,8 @@ def warm_up(
 
     Args:
         model: a compiled MixSizeModel.
-        regime: its buckets.
+        data: what will be trained on, whose shapes and dtypes the steps get; or a regime, for float32 images and integer labels.
         repeats: later steps to time; take 5 or more for `Regime.rebalance`.
-        dtype: of the images, as the dataset emits them.
-        label_shape: of one label; `(classes,)` for one-hot labels.
-        label_dtype: of the labels.
 
     Returns:
         Compile time, step time and peak memory of each bucket, in the order run.
@@ -72,24 +67,29 @@ def warm_up(
     check_count("repeats", repeats)
     if not model.compiled:
         raise ValueError("warm_up runs the training step, so the model must be compiled first; call compile()")
-    image_spec = tf.TensorSpec([None, None, None, model.input_shape[-1]], dtype)
-    label_spec = tf.TensorSpec([None, *label_shape], label_dtype)
-    model.build_steps(regime.sizes, (image_spec, label_spec))
+    if isinstance(data, MixSizeDataset):
+        regime, spec = data.plan.regime, data.for_step().element_spec
+    else:
+        images = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
+        regime, spec = data, (images, tf.TensorSpec([None], tf.int64))
+    model.build_steps(regime.sizes, spec)
     locally = model.distribute_strategy.experimental_local_results
     copies = [copy for variable in model.state_variables for copy in locally(variable.value)]  # replicas' may differ
     before = [copy.numpy() for copy in copies]
     try:
         order = sorted(regime.buckets, key=lambda bucket: -bucket.cost)
-        return [_warm_up_bucket(model, bucket, image_spec, label_spec, repeats) for bucket in order]
+        return [_warm_up_bucket(model, bucket, spec, repeats) for bucket in order]
     finally:
         for copy, value in zip(copies, before):
             copy.assign(value)
 
 
-def _warm_up_bucket(model, bucket: Bucket, image_spec, label_spec, repeats: int) -> WarmUp:
-    images = tf.zeros([bucket.images, bucket.size, bucket.size, image_spec.shape[-1]], image_spec.dtype)
-    labels = tf.zeros([bucket.images, *label_spec.shape[1:]], label_spec.dtype)
-    batch = tf.data.Dataset.from_tensors((images, labels)).repeat()
+def _warm_up_bucket(model, bucket: Bucket, spec, repeats: int) -> WarmUp:
+    def zeros(spec: tf.TensorSpec) -> tf.Tensor:
+        sides = [side or bucket.size for side in spec.shape[1:]]  # only those of images are not known
+        return tf.zeros([bucket.images, *sides], spec.dtype)
+
+    batch = tf.data.Dataset.from_tensors(tf.nest.map_structure(zeros, spec)).repeat()
     batches = iter(model.distribute_strategy.experimental_distribute_dataset(batch))
     with cost.peak_memory() as peak_bytes:
         first, *later = (_seconds(lambda: model.train_function(batches)) for _ in range(1 + repeats))

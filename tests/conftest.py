@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import pytest
+import tensorflow as tf
 
 import keras_mixsize as kms
 
@@ -20,6 +21,13 @@ def fashion():
 def small_arrays(fashion):
     """300 images `[300, 32, 32, 1]` and their labels."""
     return fashion.images[:300], fashion.labels[:300]
+
+
+@pytest.fixture(scope="session")
+def small_files(small_arrays):
+    """100 of them as PNG files in memory, a source."""
+    images, labels = (array[:100] for array in small_arrays)
+    return kms.sources.BytesSource([tf.io.encode_png(image).numpy() for image in images], labels, channels=1)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.images import Transform, WholeImage
+from keras_mixsize.images import Transform, WholeImage, to_float
 
 
 def gradient(height, width, value=0):
@@ -48,7 +48,7 @@ def write_shards(folder, counts, name="train.tfrecord", label=int, **keys):
 
 
 def render(source, indices, size=16, duplicates=1, augmentation=None):
-    """Return a source's images as an array: `[D*B, size, size, C]`."""
+    """Return a source's images as an array: float32 `[D*B, size, size, C]` in [0, 1]."""
     seeds = tf.cast(tf.range(len(indices) * duplicates, dtype=tf.int64), tf.uint32)
     transform = Transform(augmentation=augmentation or WholeImage())
-    return source.render(tf.constant(indices, tf.int64), seeds, tf.constant(size), transform).numpy()
+    return to_float(source.render(tf.constant(indices, tf.int64), seeds, tf.constant(size), transform)).numpy()

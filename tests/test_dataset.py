@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import keras_mixsize as kms
 from keras_mixsize.dataset import draw_bucket, draw_samples
+from keras_mixsize.images import mirrored, to_float
 from keras_mixsize.plan import Plan
 
 
@@ -159,6 +160,25 @@ def test_a_folder_gives_the_same_batches_with_1_and_8_parallel_calls(tmp_path, r
         step = one.plan.at(number)
         assert images.shape == (step.bucket.images, step.bucket.size, step.bucket.size, 3)
         np.testing.assert_array_equal(labels, np.tile(one.source.labels[step.indices], step.bucket.duplicates))
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "uint8"}, {"interpolation": "nearest"}])
+def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_files, regime, options):
+    train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=7, **options).starting_at(3)
+    for (images, labels), (inputs, same_labels) in zip(train.take(6), train.for_step()):
+        assert inputs["images"].dtype == tf.uint8 and inputs["mirrored"].shape == labels.shape
+        assert 0 < np.count_nonzero(inputs["mirrored"]) < len(labels)
+        finished = mirrored(inputs) if images.dtype == tf.uint8 else to_float(mirrored(inputs))
+        np.testing.assert_array_equal(finished, images)
+        np.testing.assert_array_equal(same_labels, labels)
+
+
+def test_the_training_step_gets_images_as_they_are_where_they_are_floats(train, small_files, regime):
+    for options in ({"decode": "exact"}, {"image_map": lambda image, seed: image}, {"batch_map": kms.images.MixUp(10)}):
+        floats = kms.MixSizeDataset.from_source(small_files, regime=regime, **options)
+        assert floats.for_step().element_spec == floats.element_spec
+        assert_equal_batches(batches(floats, 2), batches(floats.for_step(), 2))
+    assert_equal_batches(batches(train, 2), batches(train.for_step(), 2))
 
 
 @pytest.mark.filterwarnings("default")

@@ -1,5 +1,6 @@
 """Decoding against Pillow, full decoding and tf.image; files are made here."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from keras_mixsize import decoding
 from keras_mixsize.augmentations import PadCropFlip, RandomResizedCrop, WholeImage, Windows
-from keras_mixsize.transform import Transform
+from keras_mixsize.transform import Transform, mirrored
 
 
 def picture(height=210, width=275, channels=3, seed=0):
@@ -46,7 +47,7 @@ def windows_of(augmentation, height, width, copies):
 
 
 def with_pillow(data, window, size):
-    """Return one window as torchvision would: Pillow's decoder, crop, antialiased bilinear resize; float 0..255."""
+    """Return one window as torchvision would: Pillow's decoder, crop, antialiased bilinear resize; float of whole 0..255."""
     top, left, height, width = (float(side) for side in window[:4])
     image = Image.open(io.BytesIO(data)).convert("RGB").crop((left, top, left + width, top + height))
     image = image.resize((size, size), Image.BILINEAR)
@@ -98,8 +99,8 @@ def test_the_fast_path_is_never_worse_than_plain_bilinear(size, copies, antialia
         for pixels, *window in zip(rendered, *(field.numpy() for field in windows)):
             reference = with_pillow(data, window, size)
             top, left, height, width = (int(side) for side in window[:4])
-            cut = tf.image.resize(decoded[top : top + height, left : left + width], [size, size]).numpy()
-            fast.append(np.abs(255 * pixels - reference).mean())
+            cut = tf.image.resize(decoded[top : top + height, left : left + width], [size, size]).numpy().round()
+            fast.append(np.abs(pixels - reference).mean())
             plain.append(np.abs((cut[:, ::-1] if window[4] else cut) - reference).mean())
     assert np.mean(fast) <= np.mean(plain) * 1.001
 
@@ -115,7 +116,7 @@ def test_windows_over_the_border_are_black_outside():
             rendered.numpy(), windows.top.numpy().astype(int), windows.left.numpy().astype(int)
         ):
             expected = np.pad(np.ones((40, 40)), 8)[8 + top : 48 + top, 8 + left : 48 + left]
-            np.testing.assert_allclose(pixels[..., 0], expected, atol=0.01)
+            np.testing.assert_allclose(pixels[..., 0] / (255 if how == "fast" else 1), expected, atol=0.01)
 
 
 def test_a_flip_is_the_mirror_image():
@@ -129,6 +130,25 @@ def test_a_flip_is_the_mirror_image():
     np.testing.assert_array_equal(straight, mirrored[:, ::-1])
 
 
+def test_fast_decoding_rounds_to_bytes():
+    pixels = picture(64, 64)
+    data = tf.constant(encoded(pixels, "PNG"))
+    unchanged = decoding.render_encoded(data, seeds(1), 64, Transform(), 3)
+    assert unchanged.dtype == tf.uint8
+    np.testing.assert_array_equal(unchanged[0], pixels)
+    fast = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9)), 3)
+    exact = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9), decode="exact", antialias=False), 3)
+    np.testing.assert_allclose(tf.cast(fast, tf.float32), 255 * exact, atol=0.501)
+
+
+def test_mirroring_can_be_left_to_the_training_step():
+    data, transform = tf.constant(encoded(picture())), Transform(RandomResizedCrop())
+    whole = decoding.render_encoded(data, seeds(9), 40, transform, 3)
+    left = decoding.render_encoded(data, seeds(9), 40, dataclasses.replace(transform, in_step=True), 3)
+    assert 0 < np.count_nonzero(left["mirrored"]) < 9
+    np.testing.assert_array_equal(mirrored(left), whole)
+
+
 @pytest.mark.parametrize("how", ["fast", "exact"])
 def test_a_batch_is_its_images_duplicate_major(how):
     files = [encoded(picture(seed=1)), encoded(picture(90, 130), "PNG"), encoded(picture(300, 500, seed=2))]
@@ -136,7 +156,7 @@ def test_a_batch_is_its_images_duplicate_major(how):
     read = lambda index: tf.gather(stored, index)  # noqa: E731
     drawn = seeds(6)
     batch = tf.function(lambda: decoding.render_batch(read, tf.range(3, dtype=tf.int64), drawn, 48, transform, 3))()
-    assert batch.shape == (6, 48, 48, 3) and batch.dtype == tf.float32
+    assert batch.shape == (6, 48, 48, 3) and batch.dtype == (tf.uint8 if how == "fast" else tf.float32)
     for number, data in enumerate(files):
         alone = decoding.render_encoded(tf.constant(data), drawn[number::3], 48, transform, 3)
         np.testing.assert_array_equal(batch[number::3], alone)
@@ -196,9 +216,8 @@ def test_other_kinds_of_pixels_are_converted(channels, how):
         with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG"):
             decoding.render_encoded(tf.constant(kinds.pop("CMYK JPEG")[0]), seeds(1), 64, Transform(decode=how), 1)
     for name, (data, pixels) in kinds.items():
-        rendered = (
-            255 * decoding.render_encoded(tf.constant(data), seeds(1), 64, Transform(decode=how), channels)[0].numpy()
-        )
+        rendered = decoding.render_encoded(tf.constant(data), seeds(1), 64, Transform(decode=how), channels)[0].numpy()
+        rendered = rendered * np.float32(255 if how == "exact" else 1)
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=-1)
         expected = pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
         assert np.abs(rendered - expected).mean() < (20 if name == "palette PNG" else 6), name
@@ -216,8 +235,7 @@ def test_nearest_picks_pixels():
     data = encoded(picture(), "JPEG")
     whole = decoding.decode(tf.constant(data), 3)
     rendered = decoding.render_encoded(tf.constant(data), seeds(1), 30, Transform(interpolation="nearest"), 3)
-    expected = tf.image.resize(whole, [30, 30], "nearest") / 255
-    np.testing.assert_allclose(rendered[0], expected, atol=1e-6)
+    np.testing.assert_array_equal(rendered[0], tf.image.resize(whole, [30, 30], "nearest"))
 
 
 def test_the_scale_is_chosen_by_the_smallest_window():

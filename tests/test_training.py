@@ -10,6 +10,7 @@ from conftest import compiled, tiny_network
 
 import keras_mixsize as kms
 from keras_mixsize.smoothing import EPSILON
+from keras_mixsize.transform import images_of
 
 
 def weights_of(model):
@@ -112,6 +113,34 @@ def test_uint8_batches_train_like_their_floats(network, small_arrays, regime):
     second.train_on_batch(tf.cast(images, tf.float32) / 255, labels)
     for one, other in zip(weights_of(first), weights_of(second)):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("accumulate, jit_compile", [(1, False), (1, True), (2, False)])
+def test_images_finished_in_the_step_train_like_those_of_the_dataset(
+    network, small_files, regime, accumulate, jit_compile
+):
+    train, traced = kms.MixSizeDataset.from_source(small_files, regime=regime), []
+
+    class Noting(kms.MixSizeModel):
+        def train_step(self, data):
+            traced.append(images_of(data[0]).dtype)
+            return super().train_step(data)
+
+    def trained(data):
+        """Return weights and logs after an epoch."""
+        own = keras.models.clone_model(network)
+        own.set_weights(network.get_weights())
+        model = Noting(own, accumulate=accumulate)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, ["accuracy"], jit_compile=jit_compile)
+        logs = model.fit(data, steps_per_epoch=train.steps_per_epoch, shuffle=False, verbose=0).history
+        return [*own.get_weights(), logs["loss"], logs["accuracy"]]
+
+    in_step, finished = trained(train), trained(train.map(lambda images, labels: (images, labels)))
+    count = len(regime.buckets)
+    assert traced[:count] == [tf.uint8] * count and set(traced[count:]) == {tf.float32}
+    for one, other in zip(in_step, finished, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 # Keras's habits

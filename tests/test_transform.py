@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mixsize.transform import Transform
+from keras_mixsize.mixing import MixUp
+from keras_mixsize.transform import Transform, images_of, mirrored
 
 
 def some_images(count=3, height=32, width=28, channels=3):
@@ -53,6 +54,27 @@ def test_uint8_output_is_the_rounded_float_output():
     np.testing.assert_array_equal(changed, np.round(images * 255))
 
 
+def test_bytes_come_out_as_bytes_or_as_their_floats():
+    images, labels = tf.constant(some_images()), tf.range(3)
+    as_bytes, _ = Transform(dtype="uint8").finish(images, labels, some_seeds(3))
+    as_floats, _ = Transform().finish(images, labels, some_seeds(3))
+    changed, _ = Transform(image_map=lambda image, seed: 1 - image).finish(images, labels, some_seeds(3))
+    np.testing.assert_array_equal(as_bytes, images)
+    np.testing.assert_allclose(as_floats, images / np.float32(255), atol=1e-7)
+    np.testing.assert_allclose(changed, 1 - as_floats, atol=1e-7)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_images_are_mirrored_row_by_row(dtype, jit_compile):
+    images, which = tf.constant(some_images(4).astype(dtype)), tf.constant([True, False, False, True])
+    inputs = {"images": images, "mirrored": which}
+    done = tf.function(mirrored, jit_compile=jit_compile)(inputs)
+    expected = [image[:, ::-1] if mirror else image for image, mirror in zip(images.numpy(), which)]
+    np.testing.assert_array_equal(done, expected)
+    assert mirrored(images) is images and images_of(images) is images and images_of(inputs) is images
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -61,6 +83,8 @@ def test_uint8_output_is_the_rounded_float_output():
         ({"dtype": "float64"}, "dtype must be one of .*'float64'"),
         ({"image_map": 3}, "image_map must be a function"),
         ({"batch_map": "flip"}, "batch_map must be a function or a Keras layer"),
+        ({"in_step": True, "decode": "exact"}, "in_step must be False with image_map, batch_map or decode='exact'"),
+        ({"in_step": True, "batch_map": MixUp(10)}, "in_step must be False with image_map"),
     ],
 )
 def test_transform_refuses_what_it_does_not_know(options, message):

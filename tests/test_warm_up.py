@@ -1,5 +1,6 @@
 """warm_up traces every bucket and leaves the model as it was."""
 
+import keras
 import numpy as np
 import pytest
 from conftest import compiled
@@ -25,6 +26,18 @@ def test_warm_up_traces_every_bucket_costliest_first_and_changes_nothing(model, 
     traces = model.trace_count
     model.fit(train, epochs=1, verbose=0)
     assert traces == model.trace_count == len(regime.buckets)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_map": kms.images.CutMix(10)}])
+def test_warm_up_with_the_data_traces_what_fit_runs(small_files, network, regime, options):
+    train, model = kms.MixSizeDataset.from_source(small_files, regime=regime, **options), compiled(network)
+    if options:
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", loss, ["categorical_accuracy"])
+    model.warm_up(train)
+    assert model.trace_count == len(regime.buckets)
+    model.fit(train, epochs=1, verbose=0)
+    assert model.trace_count == len(regime.buckets)
 
 
 def test_warm_up_before_compile_is_refused(network, regime):
