@@ -54,6 +54,13 @@ def data(regime=REGIME):
     return kms.MixSizeDataset.from_arrays(source.images[:300], source.labels[:300], regime=regime, seed=7)
 
 
+def files(**options):
+    """Return the same images as PNG files, whose batches the step finishes; a map has them finished by the input."""
+    images, labels = (data().source.images, data().source.labels)
+    source = kms.sources.BytesSource([tf.io.encode_png(image).numpy() for image in images], labels, channels=1)
+    return kms.MixSizeDataset.from_source(source, regime=REGIME, seed=7, **options)
+
+
 def arrays(variables):
     """Return the values of variables."""
     return [variable.numpy() for variable in variables]
@@ -139,10 +146,10 @@ def compare(noted, expected):
     return found
 
 
-def noted_run(model, **options):
+def noted_run(model, train=None, **options):
     """Train for an epoch and return what each step left."""
     notes = Notes()
-    model.fit(data(), epochs=1, verbose=0, callbacks=[notes], **options)
+    model.fit(train or data(), epochs=1, verbose=0, callbacks=[notes], **options)
     return notes.steps
 
 
@@ -265,6 +272,8 @@ def main():
     before = copies(separate)
     separate.warm_up(REGIME)
     facts["warm_up_changed"] = difference(before, copies(separate))
+    finished = files(image_map=lambda image, seed: image)
+    facts["files"] = compare(*(noted_run(make_model(), train) for train in (files(), finished)))
     facts["emulation_of_one"] = compare(emulate(1, train.steps_per_epoch), expected)
     norms = [float(model.smoothing_state.norm) for model in (synchronised, single)]
     facts["norm_difference"] = abs(norms[0] - norms[1]) / norms[1]

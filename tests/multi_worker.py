@@ -105,6 +105,16 @@ def refusals(model):
     }
 
 
+def trained_on_files(**options):
+    """Return weights after some steps on PNG files, whose images the step finishes; a map has them finished by the input."""
+    images = kms.sources.fashion_mnist("train")
+    files = [tf.io.encode_png(image).numpy() for image in images.images[:72]]
+    source, model = kms.sources.BytesSource(files, images.labels[:72], channels=1), make_model()
+    train = kms.MixSizeDataset.from_source(source, regime=REGIME, **options)
+    model.fit(train, epochs=1, verbose=0)
+    return [weight.numpy().tolist() for weight in model.trainable_weights]
+
+
 class Stop(keras.callbacks.Callback):
     """Ends the process when a step of the plan is about to run."""
 
@@ -133,7 +143,7 @@ def main():
     facts = {"worker": WORKERS.index, "workers": WORKERS.count}
     if TOGETHER:
         facts |= {"meetings": meetings(), "refusals": refusals(model)}
-        model.warm_up(REGIME)
+        model.warm_up(train)
     source = kms.sources.fashion_mnist("test")
     images, labels = source.images[:77].astype("float32") / 255, source.labels[:77]
     finite = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
@@ -152,6 +162,8 @@ def main():
         "planned": np.concatenate([train.plan.at(step).indices for step in steps]).tolist(),
         "batches": [train.plan.at(step).bucket.batch for step in steps],
         "traces": model.trace_count,
+        "on_files": trained_on_files(),
+        "on_finished_files": trained_on_files(image_map=lambda image, seed: image),
         "norm": float(model.smoothing_state.norm),
         "weights": [weight.numpy().tolist() for weight in model.trainable_weights],
         "sum": hashlib.sha256(b"".join(weight.numpy().tobytes() for weight in model.weights)).hexdigest(),

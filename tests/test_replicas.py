@@ -42,6 +42,11 @@ def test_an_epochs_steps_equal_those_of_a_single_device_with_synchronised_batch_
 
 
 @pytest.mark.parametrize("size", ["16", "24", "32"])
+def test_replicas_finish_their_images_as_the_input_does(facts, size):
+    check_close(facts["files"][size])
+
+
+@pytest.mark.parametrize("size", ["16", "24", "32"])
 def test_an_epochs_steps_equal_plain_tensorflow_with_batch_norm_per_replica(facts, size):
     check_close(facts["separate"][size])
 

@@ -77,6 +77,13 @@ def test_the_run_is_that_of_one_process(group, alone):
 
 
 @pytest.mark.slow
+def test_workers_finish_their_images_as_the_input_does(group):
+    for facts in group:
+        for weight, expected in zip(facts["on_files"], facts["on_finished_files"], strict=True):
+            np.testing.assert_allclose(weight, expected, atol=2e-5)
+
+
+@pytest.mark.slow
 def test_every_worker_logs_the_totals_of_all(group, alone):
     assert all(facts["history"] == group[0]["history"] for facts in group)
     assert {facts["images"] for facts in group} == {alone["images"]}
