@@ -251,12 +251,12 @@ def _render_parts(items, jpegs, parts: Parts, ratios: tuple[int, ...], transform
 
     def add(turn, held, rendered):
         numbers, box, start, extent = tf.split(tf.gather(table, turn), _COLUMNS)
-        image, row, way, margin, is_wide, is_mirrored = tf.unstack(numbers)
+        image, row, way, margin, kind, is_mirrored = tf.unstack(numbers)
         part = _decode_part(way, items.read(image), box, margin, held, ratios, channels, transform.decode)
-        pixels = resample(tf.slice(part, start, extent), is_wide)
+        pixels = resample(tf.slice(part, start, extent), kind)
         pixels = tf.cast(pixels + 0.5, tf.uint8) if dtype == tf.uint8 else pixels * (1 / 255)
         if not transform.in_step:
-            pixels = _choose(is_mirrored, lambda: pixels, lambda: _mirror(pixels))
+            pixels = tf.switch_case(is_mirrored, [lambda: pixels, lambda: _mirror(pixels)])
         return turn + 1, part, rendered.write(row, pixels)
 
     count = tf.shape(table)[0]
@@ -279,7 +279,7 @@ def _turns(jpegs: tf.Tensor, parts: Parts, ratios: tuple[int, ...], size, channe
     """Return what there is to do in each turn, the copies of an image in a row: int32 `[D*B, sum(_COLUMNS)]`.
 
     The numbers are the image's place in the batch, the row of the result, the way to decode (of `_decode_part`), the
-    margin, whether the window is twice the target or more, and whether it is mirrored.
+    margin, the window's kind (of `_resampler`), and whether it is mirrored.
     """
     batch, count = tf.size(parts.ratios), tf.size(parts.mirrored)
     image, copy = tf.range(count) // (count // batch), tf.range(count) % (count // batch)
@@ -287,8 +287,10 @@ def _turns(jpegs: tf.Tensor, parts: Parts, ratios: tuple[int, ...], size, channe
     ways = tf.where(jpegs, tf.reduce_sum(tf.cast(parts.ratios[:, None] > ratios, tf.int32), axis=1), len(ratios))
     way = tf.where(copy > 0, len(ratios) + 1, tf.gather(ways, image))
     starts, extents = tf.gather(parts.starts, row), tf.gather(parts.extents, row)
-    is_wide, is_mirrored = tf.reduce_min(extents, axis=1) >= 2 * size, tf.gather(parts.mirrored, row)
-    numbers = [image, row, way, tf.gather(parts.margins, image), is_wide, is_mirrored]
+    kind = tf.where(
+        tf.reduce_min(extents, axis=1) >= 2 * size, tf.where(tf.reduce_prod(extents, axis=1) > _HUGE, 2, 1), 0
+    )
+    numbers = [image, row, way, tf.gather(parts.margins, image), kind, tf.gather(parts.mirrored, row)]
     numbers = tf.stack([tf.cast(column, tf.int32) for column in numbers], axis=1)
     start = tf.pad(starts, [[0, 0], [0, 1]])
     extent = tf.pad(extents, [[0, 0], [0, 1]], constant_values=channels)
@@ -319,8 +321,14 @@ def _decode_part(way, data, box, margin, held, ratios: tuple[int, ...], channels
     return part
 
 
+_HUGE = 2**22  # pixels of a cut from which on floats of it are not worth their memory
+
+
 def _resampler(transform: Transform, size) -> Callable:
-    """Return a function of a cut, uint8 `[h, w, C]`, and whether it is twice the target or more, 0 or 1; it returns 0..255."""
+    """Return a function of a cut, uint8 `[h, w, C]`, and its kind; it returns 0..255.
+
+    Kind 1 is twice the target or more, kind 2 is huge as well, 0 is any other.
+    """
     method, sides = transform.interpolation, tf.stack([size, size])
 
     def exactly(cut, _):
@@ -328,19 +336,18 @@ def _resampler(transform: Transform, size) -> Callable:
         pixels = tf.image.resize(tf.cast(cut, tf.float32), sides, method, antialias=transform.antialias)
         return tf.clip_by_value(pixels, 0.0, 255.0) if method == "bicubic" else pixels
 
-    def over_areas(cut, is_wide):
+    def over_areas(cut, kind):
         # Twice as fast as the wide triangle that `antialias` stands for
-        pixels = tf.cast(cut, tf.float32)
-        ways = [functools.partial(tf.image.resize, pixels, sides, way) for way in ("bilinear", "area")]
-        return _choose(is_wide, *ways)
+        def plain():
+            return tf.image.resize(tf.cast(cut, tf.float32), sides)
+
+        def wide():
+            return tf.image.resize(tf.cast(cut, tf.float32), sides, "area")
+
+        return tf.switch_case(kind, [plain, wide, lambda: tf.image.resize(cut, sides, "area")])
 
     fast = transform.decode == "fast" and transform.antialias and method == "bilinear"
     return over_areas if fast else exactly
-
-
-def _choose(number: tf.Tensor, zero: Callable, one: Callable) -> tf.Tensor:
-    """Return what one of two functions returns, by a number that is 0 or 1."""
-    return tf.switch_case(number, [zero, one])
 
 
 def _mirror(pixels: tf.Tensor) -> tf.Tensor:

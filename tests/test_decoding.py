@@ -231,6 +231,16 @@ def test_the_orientation_in_exif_is_ignored():
     assert decoding.decode(tf.constant(data), 3).shape == (40, 60, 3)
 
 
+def test_huge_windows_are_averaged_without_a_copy_in_floats():
+    pixels = np.random.default_rng(0).integers(0, 256, (2200, 2200, 3)).astype(np.uint8)
+    assert 2200 * 2200 > decoding._HUGE
+    rendered = decoding.render_encoded(
+        tf.constant(encoded(pixels, "PNG", compress_level=1)), seeds(1), 40, Transform(), 3
+    )
+    expected = pixels.reshape(40, 55, 40, 55, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(tf.cast(rendered[0], tf.float32), expected, atol=0.51)
+
+
 def test_nearest_picks_pixels():
     data = encoded(picture(), "JPEG")
     whole = decoding.decode(tf.constant(data), 3)
