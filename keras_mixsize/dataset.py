@@ -151,11 +151,11 @@ class MixSizeDataset(tf.data.Dataset):
         return MixSizeDataset(self.source, plan, self.transform, start=self.start, parallel_calls=self.parallel_calls)
 
     def for_step(self) -> MixSizeDataset:
-        """Return the same batches as `MixSizeModel.fit` takes them into its step: of decoded files the bytes, not mirrored yet.
+        """Return the same batches as `MixSizeModel.fit` takes them into its step: decoded files as bytes, not mirrored yet.
 
-        The images are then a dict of `"images"`, uint8 `[B*D, S, S, C]`, and `"mirrored"`, bool `[B*D]`, a quarter of what
-        floats take on their way. `MixSizeModel` understands it, `images.mirrored` makes the images of it. Batches are left as they are if their
-        images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
+        Instead of images there is then a dict of `"images"`, uint8 `[B*D, S, S, C]`, and `"mirrored"`, bool `[B*D]`: a quarter
+        of the bytes that floats are. `MixSizeModel` takes it, and `images.mirrored` makes images of it. Nothing changes
+        where images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
         """
         transform = dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step)
         return MixSizeDataset(self.source, self.plan, transform, start=self.start, parallel_calls=self.parallel_calls)

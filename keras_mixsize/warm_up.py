@@ -55,7 +55,8 @@ def warm_up(
 
     Args:
         model: a compiled MixSizeModel.
-        data: what will be trained on, whose shapes and dtypes the steps get; or a regime, for float32 images and integer labels.
+        data: what will be trained on, which says the shapes and dtypes of a step; or a regime, for float32 images and integer
+            labels.
         repeats: later steps to time; take 5 or more for `Regime.rebalance`.
 
     Returns:

@@ -59,13 +59,14 @@ def dataset(shards, start=0):
 
 
 def assert_same(batches, expected):
-    for (images, labels), (other_images, other_labels) in zip(batches, expected, strict=True):
-        np.testing.assert_array_equal(images, other_images)
-        np.testing.assert_array_equal(labels, other_labels)
+    for batch, other in zip(batches, expected, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-def test_one_consumer_gets_the_batches_of_the_direct_pipeline(servers, shards):
+@pytest.mark.parametrize("form", ["finished", "for the step"])
+def test_one_consumer_gets_the_batches_of_the_direct_pipeline(servers, shards, form):
     train = dataset(shards, start=5)
+    train = train.for_step() if form == "for the step" else train
     remote = service.from_service(train, servers)
     assert remote.element_spec == train.element_spec
     assert_same(remote.take(STEPS), train.take(STEPS))
