@@ -174,11 +174,13 @@ def measure_cores(files: list[str]) -> dict:
 
 
 def measure_stages(files: list[str], size: int) -> dict:
-    """Return the median microseconds per image that each stage of our pipeline adds, the last one whatever else there is."""
+    """Return the median microseconds per image that each stage of our pipeline adds, and what is left to the training step."""
     taken = measured(contenders.stages, files, size, rounds=ROUNDS.value)
     whole = measured(contenders.in_turns, [QUICK], files, size, rounds=ROUNDS.value, images=len(files))[QUICK]
     up_to = [*(statistics.median(values) for values in taken.values()), statistics.median(whole)]
-    return dict(zip((*taken, "tf.data, draws, batching"), (round(part) for part in np.diff(up_to, prepend=0))))
+    added = dict(zip((*taken, "tf.data, draws, batching"), np.diff(up_to, prepend=0)))
+    left = statistics.median(measured(contenders.in_step, size, rounds=ROUNDS.value))
+    return {name: round(part) for name, part in (added | {"in the step, on this CPU: flip and scale": left}).items()}
 
 
 def measure_quality(files: list[str], size: int) -> dict:

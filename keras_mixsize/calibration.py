@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from keras_mixsize.bucket import check_count
 from keras_mixsize.dataset import MixSizeDataset
-from keras_mixsize.images import resize
+from keras_mixsize.images import mirror_inputs, resize
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def _image_batches(images, size: int) -> Iterable[tf.Tensor]:
         images = tf.data.Dataset.from_tensor_slices(images).batch(64)
     for batch in images:
         batch = batch[0] if isinstance(batch, (tuple, list)) else batch
-        yield resize(tf.convert_to_tensor(batch), size)
+        yield resize(tf.convert_to_tensor(mirror_inputs(batch)), size)
 
 
 def _measure(model: keras.Model, size: int, batches: Iterable[tf.Tensor]) -> list[Statistics]:

@@ -154,7 +154,7 @@ class MixSizeDataset(tf.data.Dataset):
         """Return the same batches as `MixSizeModel.fit` takes them into its step: decoded files as bytes, not mirrored yet.
 
         Instead of images there is then a dict of `"images"`, uint8 `[B*D, S, S, C]`, and `"mirrored"`, bool `[B*D]`: a quarter
-        of the bytes that floats are. `MixSizeModel` takes it, and `images.mirrored` makes images of it. Nothing changes
+        of the bytes that floats are. `MixSizeModel` takes it, and `images.mirror_inputs` makes images of it. Nothing changes
         where images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
         """
         transform = dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step)
@@ -172,13 +172,14 @@ class MixSizeDataset(tf.data.Dataset):
         if batch is None:
             batch = min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
         plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
-        return MixSizeDataset(self.source, plan, self.transform, parallel_calls=self.parallel_calls)
+        transform = dataclasses.replace(self.transform, in_step=False)
+        return MixSizeDataset(self.source, plan, transform, parallel_calls=self.parallel_calls)
 
     # tf.data.Dataset
 
     @property
     def element_spec(self):
-        """Images `[None, None, None, C]` and labels: the sizes change, so the static shape does not say them."""
+        """Images `[None, None, None, C]`, or what `for_step` gives, and labels: the sizes change, so the shape does not say them."""
         return self._dataset.element_spec
 
     def _inputs(self):

@@ -134,7 +134,7 @@ class BytesSource(EncodedSource):
 
     def describe(self, index):
         """See `EncodedSource.describe`."""
-        return tf.strings.format("{} in memory", index)
+        return tf.strings.join([tf.strings.as_string(index), " in memory"])
 
 
 class FileSource(EncodedSource):

@@ -23,7 +23,7 @@ from keras_mixsize.decoding import PIXEL_LIMIT, decode, render_batch, render_enc
 from keras_mixsize.mixing import CutMix, MixUp, OneOf
 from keras_mixsize.randaugment import RandAugment
 from keras_mixsize.rendering import render, render_windows, resize, resize_on_device, to_float
-from keras_mixsize.transform import INTERPOLATION, Transform, images_of, mirrored
+from keras_mixsize.transform import INTERPOLATION, Transform, images_of, mirror_inputs
 
 __all__ = [
     "CutMix",
@@ -42,7 +42,7 @@ __all__ = [
     "Windows",
     "decode",
     "images_of",
-    "mirrored",
+    "mirror_inputs",
     "rand_augment",
     "render",
     "render_batch",

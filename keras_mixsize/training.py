@@ -24,7 +24,7 @@ from keras_mixsize.callbacks import Place, Resume
 from keras_mixsize.checks import check_callbacks, check_data, check_end, check_network, check_resumes
 from keras_mixsize.dataset import MixSizeDataset
 from keras_mixsize.decay import L2_FILTERS, decayed_weights
-from keras_mixsize.images import mirrored, to_float
+from keras_mixsize.images import mirror_inputs, to_float
 from keras_mixsize.regime import Regime
 from keras_mixsize.replicas import (
     expect_aggregated_gradients,
@@ -148,7 +148,7 @@ class MixSizeModel(keras.Model):
 
     def call(self, inputs, training=None):
         """Return the network's output; uint8 images are brought to [0, 1] first, and mirrored if they are of `for_step`."""
-        images = mirrored(inputs)
+        images = mirror_inputs(inputs)
         if keras.backend.standardize_dtype(images.dtype) == "uint8":
             images = tf.cast(to_float(images), self.compute_dtype)
         return self.network(images, training=training)
@@ -269,7 +269,7 @@ class MixSizeModel(keras.Model):
 
         Args:
             sizes: sides in pixels.
-            spec: (images, labels) as tf.TensorSpec, of any batch and size.
+            spec: (images, labels) as tf.TensorSpec, of any batch and size; the images may be those of `for_step`.
         """
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=self._with_labels_per_output(spec))
@@ -309,7 +309,11 @@ class MixSizeModel(keras.Model):
         if self.train_function is not None and not force:
             return
 
-        step = functools.partial(self._run_on_replicas, self.train_step)
+        def train_step(data):
+            inputs, *rest = keras.utils.unpack_x_y_sample_weight(data)
+            return self.train_step(keras.utils.pack_x_y_sample_weight(mirror_inputs(inputs), *rest))
+
+        step = functools.partial(self._run_on_replicas, train_step)
         if not self.run_eagerly:
             step = self._traced_step = StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
 
@@ -343,8 +347,7 @@ class MixSizeModel(keras.Model):
 
     def train_step(self, data):
         """Train on one batch: forward, backward, smooth, decay, update; a step that is not finite changes nothing."""
-        inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
-        images = mirrored(inputs)
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
         weights = self.trainable_weights
         statistics = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
 

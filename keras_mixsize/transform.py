@@ -1,7 +1,7 @@
 """Transform: how a source image becomes a training image, as one value, and the user's own maps at its end.
 
 Imports `augmentations` and `rendering`. Sources read its fields while they render; `dataset` calls `finish` on every batch;
-`training` calls `mirrored` on what `finish` left to it.
+`training` calls `mirror_inputs` on what `finish` left to it.
 
     transform = Transform(RandomResizedCrop(), dtype="uint8")
     images, labels = transform.finish(images, labels, seeds)
@@ -36,7 +36,7 @@ class Transform:
         decode: `"fast"` decodes a file only as far as the windows and the size need, `"exact"` in full; see `decoding`.
             Images in memory are always rendered exactly.
         dtype: `"float32"`, in [0, 1], or `"uint8"`, in 0..255: a quarter of the bytes to the device.
-        in_step: sources may leave mirroring to the training step, see `mirrored`; `MixSizeDataset.for_step` sets it.
+        in_step: sources may leave mirroring to the training step, see `mirror_inputs`; `MixSizeDataset.for_step` sets it.
         image_map: function of (image `[S, S, C]` float32 in [0, 1], seed int32 `[2]` for `tf.image.stateless_*`)
             that returns the image, changed but of the same shape; or a Keras layer.
         batch_map: function of (images `[B*D, S, S, C]` float32 in [0, 1], labels, seed int32 `[2]`) that returns images
@@ -72,8 +72,10 @@ class Transform:
             value = {"image_map": self.image_map, "batch_map": self.batch_map}[name]
             if value is not None and not callable(value):
                 raise ValueError(f"{name} must be a function or a Keras layer, got {value!r}")
-        if self.in_step and not self.can_be_in_step:
-            raise ValueError("in_step must be False with image_map, batch_map or decode='exact', got True")
+        if self.in_step not in (False, True) or (self.in_step and not self.can_be_in_step):
+            raise ValueError(
+                f"in_step must be False or True, and False with image_map, batch_map or decode='exact', got {self.in_step!r}"
+            )
 
     @property
     def can_be_in_step(self) -> bool:
@@ -139,7 +141,7 @@ def images_of(inputs) -> tf.Tensor:
     return inputs["images"] if isinstance(inputs, dict) else inputs
 
 
-def mirrored(inputs) -> tf.Tensor:
+def mirror_inputs(inputs) -> tf.Tensor:
     """Return the images of a model's inputs, mirrored: what `in_step` leaves to the training step. Compiles in XLA.
 
     Args:
@@ -147,8 +149,12 @@ def mirrored(inputs) -> tf.Tensor:
     """
     if not isinstance(inputs, dict):
         return inputs
-    images = inputs["images"]
-    return tf.where(inputs["mirrored"][:, None, None, None], tf.reverse(images, [2]), images)
+    images, which = inputs["images"], tf.cast(inputs["mirrored"], tf.int32)
+    count, height, width, channels = tf.unstack(tf.shape(images))
+    # On a CPU this takes a tenth of the time of tf.where(mirrored, tf.reverse(images, [2]), images)
+    rows = tf.reverse(tf.reshape(images, [count * height, width, channels]), [1])
+    both = tf.concat([images, tf.reshape(rows, tf.shape(images))], axis=0)
+    return tf.ensure_shape(tf.gather(both, tf.range(count) + count * which), images.shape)
 
 
 def _to_uint8(images: tf.Tensor) -> tf.Tensor:

@@ -55,24 +55,29 @@ def warm_up(
 
     Args:
         model: a compiled MixSizeModel.
-        data: what will be trained on, which says the shapes and dtypes of a step; or a regime, for float32 images and integer
-            labels.
+        data: what will be trained on, which says the shapes and dtypes of a step; or a regime, which stands for float32 images
+            and integer labels, so not for decoded files, of which a step takes bytes.
         repeats: later steps to time; take 5 or more for `Regime.rebalance`.
 
     Returns:
         Compile time, step time and peak memory of each bucket, in the order run.
 
     Raises:
-        ValueError: the model is not compiled, or no repeats.
+        ValueError: the model is not compiled, or cannot be trained on the data; no repeats; labels of unknown shape.
     """
     check_count("repeats", repeats)
     if not model.compiled:
         raise ValueError("warm_up runs the training step, so the model must be compiled first; call compile()")
     if isinstance(data, MixSizeDataset):
+        model.check(data)
         regime, spec = data.plan.regime, data.for_step().element_spec
-    else:
+        if not all(labels.shape[1:].is_fully_defined() for labels in tf.nest.flatten(spec[1])):
+            raise ValueError(f"labels must have a known shape, got {spec[1]}; call tf.ensure_shape in batch_map")
+    elif isinstance(data, Regime):
         images = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
         regime, spec = data, (images, tf.TensorSpec([None], tf.int64))
+    else:
+        raise ValueError(f"data must be a MixSizeDataset or a Regime, got {data!r}")
     model.build_steps(regime.sizes, spec)
     locally = model.distribute_strategy.experimental_local_results
     copies = [copy for variable in model.state_variables for copy in locally(variable.value)]  # replicas' may differ
@@ -87,7 +92,7 @@ def warm_up(
 
 def _warm_up_bucket(model, bucket: Bucket, spec, repeats: int) -> WarmUp:
     def zeros(spec: tf.TensorSpec) -> tf.Tensor:
-        sides = [side or bucket.size for side in spec.shape[1:]]  # only those of images are not known
+        sides = [side or bucket.size for side in spec.shape[1:]]  # those of images are not known
         return tf.zeros([bucket.images, *sides], spec.dtype)
 
     batch = tf.data.Dataset.from_tensors(tf.nest.map_structure(zeros, spec)).repeat()

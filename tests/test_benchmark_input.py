@@ -83,7 +83,7 @@ def test_a_small_run_measures_every_part(tmp_path):
     assert all(min(times) > 0 for times in tables["500 x 375 to 32 px"]["microseconds"].values())
     assert tables["2000 x 1500 to 96 px"]["difference"]["keras_mixsize, decode='exact'"] < 0.01
     assert facts["regime"]["two_cores"]["keras_mixsize"]["ratio"][1] > 0
-    assert len(facts["stages"]) == 9 and facts["stages"]["entropy decoding"] > 0
+    assert len(facts["stages"]) == 10 and facts["stages"]["entropy decoding"] > 0
     assert facts["memory"]["images"] >= 640 and len(facts["memory"]["rss_mb_by_tenth"]) == 10
     assert facts["loaders"]["PyTorch"] == {"not compared": "no Python of an environment with it was given"}
     assert "No module named 'grain'" in facts["loaders"]["grain"]["not compared"]

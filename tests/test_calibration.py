@@ -158,3 +158,13 @@ def test_no_batches_are_refused(network):
         kms.calibrate(network, [], 12)
     with pytest.raises(ValueError, match="batches must be at least 1, got 0"):
         kms.calibrate(network, [], 12, batches=0)
+
+
+def test_batches_for_the_step_calibrate_like_finished_ones(small_files, regime, network):
+    train = kms.MixSizeDataset.from_source(small_files, regime=regime)
+    found = []
+    for images in (train, train.for_step(), train.at_size(16).for_step().take(3)):
+        kms.calibrate(network, images, 16, batches=3)
+        found.append(get_statistics(network))
+    for other in found[1:]:
+        np.testing.assert_array_equal(np.concatenate(other, axis=1), np.concatenate(found[0], axis=1))

@@ -13,7 +13,7 @@ from pictures import encoded, example, gradient, render, write_image
 import keras_mixsize as kms
 from keras_mixsize import sources
 from keras_mixsize.damage import DamagePolicy, attempt
-from keras_mixsize.images import mirrored, to_float
+from keras_mixsize.images import mirror_inputs, to_float
 
 COUNT = 40
 
@@ -129,7 +129,7 @@ def test_skipping_gives_the_same_batches_for_any_parallelism_and_workers(picture
     for batch, other, (inputs, labels) in zip(first, batches(many, 8), one.for_step()):
         np.testing.assert_array_equal(batch[0], other[0])
         np.testing.assert_array_equal(batch[1], other[1])
-        np.testing.assert_array_equal(batch[0], to_float(mirrored(inputs)))  # as the training step finishes them
+        np.testing.assert_array_equal(batch[0], to_float(mirror_inputs(inputs)))  # as the training step finishes them
         np.testing.assert_array_equal(batch[1], labels)
     assert [entry.index for entry in one.source.damage_report()] == [2, 15, 21, 25]
     assert one.source.damage_report() == many.source.damage_report()

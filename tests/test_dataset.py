@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_mixsize as kms
 from keras_mixsize.dataset import draw_bucket, draw_samples
-from keras_mixsize.images import mirrored, to_float
+from keras_mixsize.images import mirror_inputs, to_float
 from keras_mixsize.plan import Plan
 
 
@@ -168,7 +168,7 @@ def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_f
     for (images, labels), (inputs, same_labels) in zip(train.take(6), train.for_step()):
         assert inputs["images"].dtype == tf.uint8 and inputs["mirrored"].shape == labels.shape
         assert 0 < np.count_nonzero(inputs["mirrored"]) < len(labels)
-        finished = mirrored(inputs) if images.dtype == tf.uint8 else to_float(mirrored(inputs))
+        finished = mirror_inputs(inputs) if images.dtype == tf.uint8 else to_float(mirror_inputs(inputs))
         np.testing.assert_array_equal(finished, images)
         np.testing.assert_array_equal(same_labels, labels)
 

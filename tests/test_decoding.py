@@ -10,7 +10,7 @@ from PIL import Image
 
 from keras_mixsize import decoding
 from keras_mixsize.augmentations import PadCropFlip, RandomResizedCrop, WholeImage, Windows
-from keras_mixsize.transform import Transform, mirrored
+from keras_mixsize.transform import Transform, mirror_inputs
 
 
 def picture(height=210, width=275, channels=3, seed=0):
@@ -146,7 +146,20 @@ def test_mirroring_can_be_left_to_the_training_step():
     whole = decoding.render_encoded(data, seeds(9), 40, transform, 3)
     left = decoding.render_encoded(data, seeds(9), 40, dataclasses.replace(transform, in_step=True), 3)
     assert 0 < np.count_nonzero(left["mirrored"]) < 9
-    np.testing.assert_array_equal(mirrored(left), whole)
+    np.testing.assert_array_equal(mirror_inputs(left), whole)
+
+
+def test_an_augmentation_may_say_what_is_mirrored_in_numbers():
+    class Numbers:
+        def windows(self, heights, widths, seeds):
+            which = tf.numpy_function(lambda: np.float32([0, 1, 1]), [], tf.float32)
+            return WholeImage().windows(heights, widths, seeds)._replace(mirrored=which)
+
+    data = tf.constant(encoded(picture()))
+    left = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers(), in_step=True), 3)
+    np.testing.assert_array_equal(left["mirrored"], [False, True, True])
+    whole = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers()), 3)
+    np.testing.assert_array_equal(mirror_inputs(left), whole)
 
 
 @pytest.mark.parametrize("how", ["fast", "exact"])
@@ -231,7 +244,7 @@ def test_the_orientation_in_exif_is_ignored():
     assert decoding.decode(tf.constant(data), 3).shape == (40, 60, 3)
 
 
-def test_huge_windows_are_averaged_without_a_copy_in_floats():
+def test_huge_windows_are_averaged_over_areas_too():
     pixels = np.random.default_rng(0).integers(0, 256, (2200, 2200, 3)).astype(np.uint8)
     assert decoding._HUGE < 2200 * 2200
     rendered = decoding.render_encoded(

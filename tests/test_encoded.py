@@ -30,8 +30,9 @@ def test_every_kind_renders_the_same(kinds):
     assert [kind.labels.tolist() for kind in kinds] == [list(range(20))] * 3
 
 
-def test_every_kind_says_where_an_image_lies(kinds):
-    memory, file, record = (kind.describe(tf.constant(13)).numpy().decode() for kind in kinds)
+@pytest.mark.parametrize("index", [13, tf.constant(13, tf.int64)], ids=["number", "tensor"])
+def test_every_kind_says_where_an_image_lies(kinds, index):
+    memory, file, record = (kind.describe(index).numpy().decode() for kind in kinds)
     assert memory == "13 in memory" and file.endswith("13.png") and record.endswith("00001-of-00002 record 1")
     assert record == kinds[2].index.describe(13)
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mixsize.mixing import MixUp
-from keras_mixsize.transform import Transform, images_of, mirrored
+from keras_mixsize.transform import Transform, images_of, mirror_inputs
 
 
 def some_images(count=3, height=32, width=28, channels=3):
@@ -69,10 +69,10 @@ def test_bytes_come_out_as_bytes_or_as_their_floats():
 def test_images_are_mirrored_row_by_row(dtype, jit_compile):
     images, which = tf.constant(some_images(4).astype(dtype)), tf.constant([True, False, False, True])
     inputs = {"images": images, "mirrored": which}
-    done = tf.function(mirrored, jit_compile=jit_compile)(inputs)
+    done = tf.function(mirror_inputs, jit_compile=jit_compile)(inputs)
     expected = [image[:, ::-1] if mirror else image for image, mirror in zip(images.numpy(), which)]
     np.testing.assert_array_equal(done, expected)
-    assert mirrored(images) is images and images_of(images) is images and images_of(inputs) is images
+    assert mirror_inputs(images) is images and images_of(images) is images and images_of(inputs) is images
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,9 @@ def test_images_are_mirrored_row_by_row(dtype, jit_compile):
         ({"dtype": "float64"}, "dtype must be one of .*'float64'"),
         ({"image_map": 3}, "image_map must be a function"),
         ({"batch_map": "flip"}, "batch_map must be a function or a Keras layer"),
-        ({"in_step": True, "decode": "exact"}, "in_step must be False with image_map, batch_map or decode='exact'"),
-        ({"in_step": True, "batch_map": MixUp(10)}, "in_step must be False with image_map"),
+        ({"in_step": True, "decode": "exact"}, "in_step must be .* False with image_map, batch_map or decode='exact'"),
+        ({"in_step": True, "batch_map": MixUp(10)}, "in_step must be .* False with image_map"),
+        ({"in_step": "no"}, "in_step must be False or True.*'no'"),
     ],
 )
 def test_transform_refuses_what_it_does_not_know(options, message):

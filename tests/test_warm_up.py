@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import compiled
 
 import keras_mixsize as kms
@@ -38,6 +39,23 @@ def test_warm_up_with_the_data_traces_what_fit_runs(small_files, network, regime
     assert model.trace_count == len(regime.buckets)
     model.fit(train, epochs=1, verbose=0)
     assert model.trace_count == len(regime.buckets)
+
+
+def test_warm_up_refuses_what_it_cannot_run(small_files, train, model, regime):
+    def unknown(images, labels, seed):
+        return images, tf.ensure_shape(tf.numpy_function(np.array, [labels], labels.dtype), [None, None])
+
+    options = {"batch_map": lambda images, labels, seed: unknown(images, labels[:, None], seed)}
+    wrong = {
+        "labels must have a known shape.*ensure_shape": kms.MixSizeDataset.from_source(
+            small_files, regime=regime, **options
+        ),
+        "sizes must be multiples of 2": kms.MixSizeDataset.from_source(small_files, regime=kms.Regime.fixed(15, 16)),
+        "data must be a MixSizeDataset or a Regime": train.take(1),
+    }
+    for message, data in wrong.items():
+        with pytest.raises(ValueError, match=message):
+            model.warm_up(data)
 
 
 def test_warm_up_before_compile_is_refused(network, regime):
