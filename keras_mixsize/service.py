@@ -10,7 +10,7 @@ On one machine, start the servers in terminals of their own, or with `&`; then t
     python experiments/input_service.py --address=localhost:5000
     python experiments/input_service.py --address=localhost:5001
 
-    batches = from_service(train, ["localhost:5000", "localhost:5001"])
+    batches = from_service(train.for_step(), ["localhost:5000", "localhost:5001"])   # bytes, for MixSizeModel
     model.fit(batches, epochs=90, steps_per_epoch=train.steps_per_epoch)
 
 On several machines, start each server with a name of its machine that the consumers can reach, `--address=worker1:5000`. The

@@ -151,7 +151,7 @@ def mirror_inputs(inputs) -> tf.Tensor:
         return inputs
     images, which = inputs["images"], tf.cast(inputs["mirrored"], tf.int32)
     count, height, width, channels = tf.unstack(tf.shape(images))
-    # On a CPU this takes a tenth of the time of tf.where(mirrored, tf.reverse(images, [2]), images)
+    # On a CPU this is several times faster than tf.where(mirrored, tf.reverse(images, [2]), images)
     rows = tf.reverse(tf.reshape(images, [count * height, width, channels]), [1])
     both = tf.concat([images, tf.reshape(rows, tf.shape(images))], axis=0)
     return tf.ensure_shape(tf.gather(both, tf.range(count) + count * which), images.shape)
