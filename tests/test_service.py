@@ -99,7 +99,7 @@ def trained(data, epochs):
 @pytest.mark.slow
 def test_fit_on_a_service_trains_as_on_the_direct_pipeline(servers, shards):
     train = dataset(shards)
-    losses, weights = trained(service.from_service(train, servers), epochs=2)
+    losses, weights = trained(service.from_service(train.for_step(), servers), epochs=2)
     direct_losses, direct_weights = trained(train, epochs=2)
     np.testing.assert_allclose(losses, direct_losses, rtol=1e-5)
     for weight, direct in zip(weights, direct_weights):
