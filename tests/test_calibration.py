@@ -160,6 +160,7 @@ def test_no_batches_are_refused(network):
         kms.calibrate(network, [], 12, batches=0)
 
 
+@pytest.mark.slow
 def test_batches_for_the_step_calibrate_like_finished_ones(small_files, regime, network):
     train = kms.MixSizeDataset.from_source(small_files, regime=regime)
     found = []

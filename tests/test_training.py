@@ -115,7 +115,10 @@ def test_uint8_batches_train_like_their_floats(network, small_arrays, regime):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("accumulate, jit_compile", [(1, False), (1, True), (2, False)])
+@pytest.mark.parametrize(
+    "accumulate, jit_compile",
+    [(1, False), pytest.param(1, True, marks=pytest.mark.slow), pytest.param(2, False, marks=pytest.mark.slow)],
+)
 def test_images_finished_in_the_step_train_like_those_of_the_dataset(
     network, small_files, regime, accumulate, jit_compile
 ):

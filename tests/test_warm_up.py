@@ -29,7 +29,9 @@ def test_warm_up_traces_every_bucket_costliest_first_and_changes_nothing(model, 
     assert traces == model.trace_count == len(regime.buckets)
 
 
-@pytest.mark.parametrize("options", [{}, {"batch_map": kms.images.CutMix(10)}])
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param({"batch_map": kms.images.CutMix(10)}, marks=pytest.mark.slow)], ids=["plain", "mixed"]
+)
 def test_warm_up_with_the_data_traces_what_fit_runs(small_files, network, regime, options):
     train, model = kms.MixSizeDataset.from_source(small_files, regime=regime, **options), compiled(network)
     if options:
