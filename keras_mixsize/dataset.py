@@ -143,12 +143,11 @@ class MixSizeDataset(tf.data.Dataset):
 
     def starting_at(self, step: int) -> MixSizeDataset:
         """Return the dataset from another step on, at once: no earlier batch is made."""
-        return MixSizeDataset(self.source, self.plan, self.transform, start=step, parallel_calls=self.parallel_calls)
+        return self._changed(start=step)
 
     def shard(self, num_shards: int, index: int) -> MixSizeDataset:
         """Return one worker's rows of every step (tf.data's own `shard` would hand out whole steps)."""
-        plan = self.plan.shard(index, num_shards)
-        return MixSizeDataset(self.source, plan, self.transform, start=self.start, parallel_calls=self.parallel_calls)
+        return self._changed(plan=self.plan.shard(index, num_shards))
 
     def for_step(self) -> MixSizeDataset:
         """Return the same batches as `MixSizeModel.fit` takes them into its step: decoded files as bytes, not mirrored yet.
@@ -157,8 +156,7 @@ class MixSizeDataset(tf.data.Dataset):
         of the bytes that floats are. `MixSizeModel` takes it, and `images.mirror_inputs` makes images of it. Nothing changes
         where images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
         """
-        transform = dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step)
-        return MixSizeDataset(self.source, self.plan, transform, start=self.start, parallel_calls=self.parallel_calls)
+        return self._changed(transform=dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step))
 
     def at_size(self, size: int, batch: int | None = None) -> MixSizeDataset:
         """Return batches of the same examples and augmentation at one size, for batch-norm calibration.
@@ -172,8 +170,13 @@ class MixSizeDataset(tf.data.Dataset):
         if batch is None:
             batch = min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
         plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
-        transform = dataclasses.replace(self.transform, in_step=False)
-        return MixSizeDataset(self.source, plan, transform, parallel_calls=self.parallel_calls)
+        return self._changed(plan=plan, start=0, transform=dataclasses.replace(self.transform, in_step=False))
+
+    def _changed(self, **changes) -> MixSizeDataset:
+        """Return the dataset with other arguments; itself where nothing changes, because tracing the input takes seconds."""
+        now = {name: getattr(self, name) for name in ("plan", "transform", "start", "parallel_calls")}
+        changed = now | changes
+        return self if changed == now else MixSizeDataset(self.source, **changed)
 
     # tf.data.Dataset
 

@@ -43,12 +43,7 @@ class WarmUp:
         return f"{shape}: {times}, peak {self.peak_bytes / 2**20:.0f} MiB"
 
 
-def warm_up(
-    model,
-    data: Regime | MixSizeDataset,
-    *,
-    repeats: int = 1,
-) -> list[WarmUp]:
+def warm_up(model, data: Regime | MixSizeDataset, *, repeats: int = 1) -> list[WarmUp]:
     """Trace and compile the step of every bucket, the costliest first, and leave the model as it was.
 
     The costliest first: what does not fit in memory fails at once, and later buckets reuse its memory.

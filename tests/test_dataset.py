@@ -162,7 +162,7 @@ def test_a_folder_gives_the_same_batches_with_1_and_8_parallel_calls(tmp_path, r
         np.testing.assert_array_equal(labels, np.tile(one.source.labels[step.indices], step.bucket.duplicates))
 
 
-@pytest.mark.parametrize("options", [{}, {"dtype": "uint8"}])
+@pytest.mark.parametrize("options", [{}, {"dtype": "uint8"}, {"interpolation": "nearest"}])
 def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_files, regime, options):
     train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=7, **options).starting_at(3)
     for (images, labels), (inputs, same_labels) in zip(train.take(6), train.for_step()):
@@ -176,8 +176,9 @@ def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_f
 def test_the_training_step_gets_images_as_they_are_where_they_are_floats(train, small_files, regime):
     for options in ({"decode": "exact"}, {"image_map": lambda image, seed: image}, {"batch_map": kms.images.MixUp(10)}):
         floats = kms.MixSizeDataset.from_source(small_files, regime=regime, **options)
-        assert floats.for_step().element_spec == floats.element_spec
+        assert floats.for_step() is floats
     assert_equal_batches(batches(train, 2), batches(train.for_step(), 2))
+    assert train.starting_at(0) is train and train.starting_at(1) is not train
 
 
 @pytest.mark.filterwarnings("default")
