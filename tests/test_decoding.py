@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -252,6 +254,32 @@ def test_huge_windows_are_averaged_over_areas_too():
     )
     expected = pixels.reshape(40, 55, 40, 55, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(tf.cast(rendered[0], tf.float32), expected, atol=0.51)
+
+
+HUGE_WINDOW = """
+import pathlib, re, sys
+import tensorflow as tf
+from keras_mixsize import decoding
+from keras_mixsize.transform import Transform
+
+def peak(path):
+    decoding.render_encoded(tf.io.read_file(path), tf.constant([1], tf.uint32), 40, Transform(), 3)
+    return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
+small, huge = map(peak, sys.argv[1:])
+print(huge - small)
+"""
+
+
+@pytest.mark.slow
+def test_huge_windows_are_not_held_as_floats(tmp_path):
+    paths = [str(tmp_path / f"{side}.png") for side in (40, 8000)]
+    for path, side in zip(paths, (40, 8000)):
+        Image.new("RGB", (side, side), (10, 200, 30)).save(path)
+    done = subprocess.run([sys.executable, "-c", HUGE_WINDOW, *paths], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    image = 3 * 8000**2
+    assert image < int(done.stdout) < 4 * image  # decoded, its part, the window; as floats four more
 
 
 def test_nearest_picks_pixels():
