@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["keras_mixsize", "keras_mixsize.*"]),
-    package_data={"keras_mixsize": ["data/*"]},
+    package_data={"keras_mixsize.sources": ["data/*"]},
     install_requires=REQUIREMENTS,
     extras_require={
         "dev": ["pytest>=9", "hypothesis>=6.150", "pytest-xdist>=3.8", "ruff>=0.15"],

@@ -13,10 +13,13 @@ import pathlib
 import statistics
 
 from absl import app, flags
+from keras_mixsize.cli.run import console, replace_file
 
 import keras_mixsize as kms
-from keras_mixsize.presets import FAMILIES, PAPER, RECIPES, Recipe
-from one_run import console, replace_file
+from keras_mixsize.recipes.paper import PAPER
+from keras_mixsize.recipes.recipe import Recipe
+from keras_mixsize.recipes.table import RECIPES
+from keras_mixsize.regimes.presets import FAMILIES
 
 RUNS = flags.DEFINE_string("runs", "runs", "Folder that holds the folders of finished runs.")
 OUTPUT = flags.DEFINE_string("output", "runs/accuracy.json", "File for the table's figures.")

@@ -11,8 +11,7 @@ import pathlib
 
 import keras
 from absl import app, flags
-
-from one_run import RunConfig, evaluate, first_examples, load_source, make_dataset, replace_file
+from keras_mixsize.cli.run import RunConfig, evaluate, first_examples, load_source, make_dataset, replace_file
 
 RUNS = flags.DEFINE_list("runs", None, "Folders of finished runs.", required=True)
 SIZES = flags.DEFINE_list("sizes", ["16", "24", "32", "48"], "Test sizes in pixels.")

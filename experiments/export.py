@@ -17,9 +17,19 @@ import re
 import keras
 import numpy as np
 from absl import app, flags, logging
+from keras_mixsize.cli.run import (
+    RunConfig,
+    console,
+    evaluate,
+    first_examples,
+    load_source,
+    make_dataset,
+    replace_file,
+    versions,
+)
 
 import keras_mixsize as kms
-from one_run import RunConfig, console, evaluate, first_examples, load_source, make_dataset, replace_file, versions
+from keras_mixsize.evaluation import Accuracy
 
 RUN = flags.DEFINE_string("run", None, "Folder of a finished run.", required=True)
 SIZES = flags.DEFINE_list("sizes", ["12", "16", "24", "32"], "Sizes in pixels.")
@@ -72,7 +82,7 @@ def check_cascade(served: kms.serving.ServedModel, test: kms.sources.ArraySource
     answers = [served.predict_cascade(test.images[batch]) for batch in batches]
     labels = np.concatenate([answer.labels[:, 0] for answer in answers])
     sizes = np.concatenate([answer.sizes for answer in answers])
-    accuracy = kms.report.Accuracy.of(int((labels == test.labels).sum()), len(labels))
+    accuracy = Accuracy.of(int((labels == test.labels).sum()), len(labels))
     second = float((sizes == served.manifest["cascade"]["large"]).mean())
     console.print(f"cascade {served.manifest['cascade']}\non other examples: {accuracy}, {second:.1%} looked at again")
     return {"fitted": served.manifest["cascade"], "accuracy": dataclasses.asdict(accuracy), "share": second}

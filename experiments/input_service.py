@@ -8,7 +8,7 @@ The training program then uses `keras_mixsize.service.from_service(train, ["loca
 
 from absl import app, flags
 
-from keras_mixsize import service
+from keras_mixsize.input import service
 
 ADDRESS = flags.DEFINE_string("address", "localhost:5000", "host:port, as the training processes name it.")
 

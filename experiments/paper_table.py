@@ -8,8 +8,9 @@ Steps are epochs times the plan's steps per epoch, for both meanings of the prob
 from absl import app
 
 import keras_mixsize as kms
-from keras_mixsize.cost import multiply_adds
-from keras_mixsize.presets import FAMILIES, PAPER, PaperRow
+from keras_mixsize.recipes.paper import PAPER, PaperRow
+from keras_mixsize.regimes.presets import FAMILIES
+from keras_mixsize.training.complexity import multiply_adds
 
 MODES = ("baseline", "b+", "d+")
 

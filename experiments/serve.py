@@ -44,7 +44,7 @@ MODEL_DIR = flags.DEFINE_string("model_dir", "exported", "What export.py wrote."
 HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; others than this machine's only by choice.")
 HTTP_PORT = flags.DEFINE_integer("http_port", 8080, "Port to listen at; 0 for any that is free.", 0, 65_535)
 NAME = "mixsize"
-SERVING = pathlib.Path(__file__).parents[1] / "keras_mixsize/serving.py"
+SERVING = pathlib.Path(__file__).parents[1] / "keras_mixsize/serving/served_model.py"
 PAGE = pathlib.Path(__file__).with_name("serve_page.html")
 
 

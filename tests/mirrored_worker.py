@@ -21,7 +21,7 @@ tf.config.set_logical_device_configuration(
 )
 
 import keras_mixsize as kms  # noqa: E402
-from keras_mixsize import replicas  # noqa: E402
+from keras_mixsize.distribution import replicas  # noqa: E402
 
 REGIME = kms.Regime.parse("16x16x2:0.5,24x12x1:0.25,32x8x1:0.25")
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

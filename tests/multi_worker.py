@@ -23,7 +23,7 @@ TOGETHER = "TF_CONFIG" in os.environ
 STRATEGY = tf.distribute.MultiWorkerMirroredStrategy() if TOGETHER else tf.distribute.get_strategy()
 
 import keras_mixsize as kms  # noqa: E402
-from keras_mixsize.workers import Agreement, Workers  # noqa: E402
+from keras_mixsize.distribution.workers import Agreement, Workers  # noqa: E402
 
 REGIME = kms.Regime.parse("16x24x2:0.5,24x12x1:0.25,32x12x1:0.25")
 WORKERS = Workers(STRATEGY)

@@ -3,7 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.images import Transform, WholeImage, to_float
+from keras_mixsize.images.augmentations import WholeImage
+from keras_mixsize.images.rendering import to_float
+from keras_mixsize.images.transform import Transform
 
 
 def gradient(height, width, value=0):

@@ -147,7 +147,8 @@ class Killer(keras.callbacks.Callback):
 
 def plan_death(kill, worker=0):
     """Arrange for the death that is wished for, and return the callbacks that it takes."""
-    from keras_mixsize import callbacks, checkpoints
+    from keras_mixsize.resuming import checkpoints
+    from keras_mixsize.resuming import resume as callbacks
 
     kill = dict(kill or {})
     once = kill.pop("once", None)
@@ -190,7 +191,7 @@ def main():
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], cpus)
     tf.config.experimental.enable_op_determinism()
     import keras_mixsize as kms
-    from keras_mixsize import checkpoints
+    from keras_mixsize.resuming import checkpoints
 
     together = "TF_CONFIG" in os.environ
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if together else tf.distribute.get_strategy()

@@ -1,0 +1,52 @@
+"""Images: bytes to pixels, pure functions inside the graph.
+
+`headers` reads formats and sizes, `augmentations` draws which window of an image each copy shows, `rendering` and
+`decoding` make its pixels, `transform` is all of it as one value. `mixing` and `randaugment` change finished images.
+
+    transform = Transform(PadCropFlip(padding=4), batch_map=MixUp(classes=10))
+    pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] uint8
+"""
+
+from keras_mixsize.images.augmentations import (
+    Augmentation,
+    CenterCrop,
+    PadCropFlip,
+    RandomResizedCrop,
+    WholeImage,
+    Windows,
+    uniform,
+)
+from keras_mixsize.images.decoding import decode, render_batch, render_encoded
+from keras_mixsize.images.headers import PIXEL_LIMIT
+from keras_mixsize.images.mixing import CutMix, MixUp, OneOf
+from keras_mixsize.images.randaugment import RandAugment, rand_augment
+from keras_mixsize.images.rendering import render, render_windows, resize, resize_on_device, to_float
+from keras_mixsize.images.transform import INTERPOLATION, Transform, images_of, mirror_inputs
+
+__all__ = [
+    "CutMix",
+    "MixUp",
+    "OneOf",
+    "RandAugment",
+    "resize_on_device",
+    "INTERPOLATION",
+    "Augmentation",
+    "CenterCrop",
+    "PIXEL_LIMIT",
+    "PadCropFlip",
+    "RandomResizedCrop",
+    "Transform",
+    "WholeImage",
+    "Windows",
+    "decode",
+    "images_of",
+    "mirror_inputs",
+    "rand_augment",
+    "render",
+    "render_batch",
+    "render_encoded",
+    "render_windows",
+    "resize",
+    "to_float",
+    "uniform",
+]

@@ -1,0 +1,212 @@
+"""MixSizeDataset: a source, a plan and a transform as one tf.data.Dataset of batches that change shape every step.
+
+The whole plan is drawn inside the tf.data graph, so the pipeline's only state is the number of the next step: there is
+no shuffle buffer and no Python call. Neighbours: `plan` (which samples), `sources` (their pixels), `training` (fit).
+
+    train = MixSizeDataset.from_arrays(images, labels, regime=regime, augmentation=PadCropFlip(), seed=0)
+    model.fit(train, epochs=200)                                          # MixSizeModel
+    model.fit(train, epochs=200, steps_per_epoch=train.steps_per_epoch)   # any Keras model
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+
+import numpy as np
+import tensorflow as tf
+from keras.src.trainers.epoch_iterator import EpochIterator
+
+from keras_mixsize import sources
+from keras_mixsize.arguments import check_count
+from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop
+from keras_mixsize.images.transform import Transform
+from keras_mixsize.input.steps import batches
+from keras_mixsize.regimes.plan import Plan
+from keras_mixsize.regimes.regime import Regime
+
+
+class MixSizeDataset(tf.data.Dataset):
+    """Batches `(images [B*D, S, S, C], labels [B*D])` of the plan's steps, in order, without end.
+
+    The copies of an image are B rows apart ("duplicate-major"), so that replicas, which take contiguous rows, normalise
+    over as many different images as can be. Every step has one of the regime's shapes; there is no smaller last batch. The dataset
+    is endless because an epoch goes on in the plan where the last one ended: `MixSizeModel.fit` knows its length, a
+    plain Keras `fit` must be given `steps_per_epoch=train.steps_per_epoch`, and is refused without.
+
+    Randomness is a hash of (seed, pass, example, duplicate): the same seed gives bitwise the same batches, whatever the
+    parallelism and wherever the iteration starts.
+
+    Args:
+        source: where the examples come from.
+        plan: which examples and which bucket each step takes; a sharded plan gives the worker's rows.
+        transform: augmentation, interpolation, dtype and the user's own maps.
+        start: the first step.
+        parallel_calls: steps prepared at the same time.
+
+    Raises:
+        ValueError: a plan for another number of examples, or a batch that its workers cannot share evenly.
+    """
+
+    def __init__(
+        self,
+        source: sources.Source,
+        plan: Plan,
+        transform: Transform = Transform(),
+        *,
+        start: int = 0,
+        parallel_calls: int = tf.data.AUTOTUNE,
+    ):
+        if plan.num_examples != source.num_examples:
+            raise ValueError(f"plan is for {plan.num_examples} examples, but the source has {source.num_examples}")
+        plan.regime.check_workers(plan.workers)
+        self.source = source
+        self.plan = plan
+        self.transform = transform
+        self.start = start
+        self.parallel_calls = parallel_calls
+        self._dataset = batches(source, plan, transform, start, parallel_calls)
+        super().__init__(self._dataset._variant_tensor)
+
+    # Constructors
+
+    @classmethod
+    def from_source(
+        cls,
+        source: sources.Source,
+        *,
+        regime: Regime,
+        seed: int = 0,
+        sampling: str = "shuffled",
+        parallel_calls: int = tf.data.AUTOTUNE,
+        **transform,
+    ) -> MixSizeDataset:
+        """Return the training batches of any source.
+
+        Unless `augmentation=` says otherwise, images in memory are padded by an eighth of their height, cropped and
+        flipped, and encoded ones get a random resized crop and a flip.
+
+        Args:
+            source: where the examples come from.
+            regime: the buckets and their shares.
+            seed: of the order and of every augmentation.
+            sampling: `"shuffled"` or `"independent"`, see `Plan`.
+            parallel_calls: steps prepared at the same time.
+            **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
+        """
+        plan = Plan(regime, num_examples=source.num_examples, seed=seed, sampling=sampling)
+        transform = {"augmentation": _usual_augmentation(source)} | transform
+        return cls(source, plan, Transform(**transform), parallel_calls=parallel_calls)
+
+    @classmethod
+    def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Regime, **options) -> MixSizeDataset:
+        """Return the training batches of images in memory; see `ArraySource` for them, `from_source` for the options."""
+        return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
+
+    @classmethod
+    def from_folder(cls, path, *, regime: Regime, channels: int = 3, damage="raise", **options) -> MixSizeDataset:
+        """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`."""
+        return cls.from_source(sources.folder(path, channels=channels, damage=damage), regime=regime, **options)
+
+    @classmethod
+    def from_records(
+        cls, path, *, regime: Regime, channels: int | None = None, damage="raise", **options
+    ) -> MixSizeDataset:
+        """Return the training batches of TFRecord shards, read by index; see `sources.records`."""
+        return cls.from_source(sources.records(path, channels=channels, damage=damage), regime=regime, **options)
+
+    @classmethod
+    def from_tfds(
+        cls,
+        name: str,
+        *,
+        regime: Regime,
+        split: str = "train",
+        data_dir: str | None = None,
+        damage="raise",
+        **options,
+    ) -> MixSizeDataset:
+        """Return the training batches of a tensorflow-datasets data set; see `sources.tfds_source`."""
+        source = sources.tfds_source(name, split, data_dir=data_dir, damage=damage)
+        return cls.from_source(source, regime=regime, **options)
+
+    @classmethod
+    def from_embedded(cls, split: str = "train", *, regime: Regime, **options) -> MixSizeDataset:
+        """Return the training batches of the Fashion-MNIST subset inside the package; see `sources.fashion_mnist`."""
+        return cls.from_source(sources.fashion_mnist(split), regime=regime, **options)
+
+    # The same data, seen otherwise
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, the same for every epoch."""
+        return self.plan.steps_per_epoch
+
+    def starting_at(self, step: int) -> MixSizeDataset:
+        """Return the dataset from another step on, at once: no earlier batch is made."""
+        return self._changed(start=step)
+
+    def shard(self, num_shards: int, index: int) -> MixSizeDataset:
+        """Return one worker's rows of every step (tf.data's own `shard` would hand out whole steps)."""
+        return self._changed(plan=self.plan.shard(index, num_shards))
+
+    def for_step(self) -> MixSizeDataset:
+        """Return the same batches as `MixSizeModel.fit` takes them into its step: decoded files as bytes, not mirrored yet.
+
+        Instead of images there is then a dict of `"images"`, uint8 `[B*D, S, S, C]`, and `"mirrored"`, bool `[B*D]`: a quarter
+        of the bytes that floats are. `MixSizeModel` takes it, and `images.mirror_inputs` makes images of it. Nothing changes
+        where images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
+        """
+        return self._changed(transform=dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step))
+
+    def at_size(self, size: int, batch: int | None = None) -> MixSizeDataset:
+        """Return batches of the same examples and augmentation at one size, for batch-norm calibration.
+
+        Args:
+            size: side in pixels.
+            batch: images per step; unless given, what the base's budget holds at that size, but at least 32 (as far as
+                there are so many examples), because smaller batches make poor statistics.
+        """
+        check_count("size", size)
+        if batch is None:
+            batch = min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
+        plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
+        return self._changed(plan=plan, start=0, transform=dataclasses.replace(self.transform, in_step=False))
+
+    def _changed(self, **changes) -> MixSizeDataset:
+        """Return the dataset with other arguments; itself where nothing changes, because tracing the input takes seconds."""
+        now = {name: getattr(self, name) for name in ("plan", "transform", "start", "parallel_calls")}
+        changed = now | changes
+        return self if changed == now else MixSizeDataset(self.source, **changed)
+
+    # tf.data.Dataset
+
+    @property
+    def element_spec(self):
+        """Images `[None, None, None, C]`, or what `for_step` gives, and labels: the sizes change, so the shape does not say them."""
+        return self._dataset.element_spec
+
+    def _inputs(self):
+        return [self._dataset]
+
+    def cardinality(self):
+        """Return `tf.data.INFINITE_CARDINALITY`.
+
+        Raises:
+            ValueError: Keras asks, for a `fit` or `evaluate` that was given no number of steps and would never end.
+        """
+        adapter = inspect.currentframe().f_back
+        asker = adapter.f_back.f_locals.get("self") if adapter and adapter.f_back else None
+        if isinstance(asker, EpochIterator) and asker.steps_per_epoch is None:
+            raise ValueError(
+                "steps_per_epoch must be given, because a MixSizeDataset is endless: use "
+                f"steps_per_epoch={self.steps_per_epoch} (train.steps_per_epoch), or MixSizeModel, which knows it; "
+                "evaluate takes steps=, validation data validation_steps="
+            )
+        return self._dataset.cardinality()
+
+
+def _usual_augmentation(source: sources.Source):
+    if isinstance(source, sources.ArraySource):
+        return PadCropFlip(padding=max(1, source.images.shape[1] // 8))
+    return RandomResizedCrop()

@@ -1,0 +1,70 @@
+"""Steps: the endless stream of a plan's steps, and how one is loaded.
+
+Used by `dataset` and, step by step on other processes, by `service`. Neighbours: `drawing`, `sources`.
+
+    step_stream(plan, start=0)              # (step, bucket, first sample), without end
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize import sources
+from keras_mixsize.images.transform import Transform, images_of
+from keras_mixsize.input.drawing import draw_bucket, draw_samples, draw_seeds
+from keras_mixsize.regimes.plan import Plan
+
+
+def batches(source, plan: Plan, transform: Transform, start: int, parallel_calls: int) -> tf.data.Dataset:
+    """Return the endless dataset of a plan's batches from step `start` on."""
+    load = loader(source, plan, transform)
+    load_own = tf.autograph.experimental.do_not_convert(lambda _, bucket, sample: load(bucket, sample, plan.worker))
+    loaded = step_stream(plan, start).map(load_own, num_parallel_calls=parallel_calls, deterministic=True)
+    options = tf.data.Options()
+    # The rows of a step belong to the plan: tf.distribute may split a batch, but never hand out steps.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    if transform.image_map is None and transform.batch_map is None:
+        # Reading and attempting images counts as stateful in TensorFlow, but nothing in this graph keeps state.
+        options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    endless = loaded.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return endless.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def step_stream(plan: Plan, start: int) -> tf.data.Dataset:
+    """Return the endless dataset of (step int64, place of the bucket int32, first sample int64) from step `start` on."""
+    batches = tf.constant(plan.batches)
+
+    @tf.autograph.experimental.do_not_convert  # converting plain tensor code takes longer than tracing it
+    def advance(sample, step):
+        bucket = draw_bucket(plan, step)
+        return sample + batches[bucket], (step, bucket, sample)
+
+    first_sample = tf.constant(plan.at(start).first_sample, tf.int64)
+    return tf.data.Dataset.range(start, np.iinfo(np.int64).max).scan(first_sample, advance)
+
+
+def loader(source: sources.Source, plan: Plan, transform: Transform):
+    """Return the function from (bucket, first sample, worker) to the worker's images and labels of that step."""
+    sizes = tf.constant([bucket.size for bucket in plan.regime.buckets])
+    batches = tf.constant(plan.batches)
+    duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
+    with tf.device("CPU:0"):
+        labels = tf.constant(source.labels)
+
+    @tf.autograph.experimental.do_not_convert
+    def load(bucket, sample, worker):
+        low, high = (batches[bucket] * (worker + end) // plan.workers for end in (0, 1))
+        stream = tf.range(sample + low, sample + high)
+        indices, passes = draw_samples(plan, stream)
+        copies = duplicates[bucket]
+        seeds = draw_seeds(plan, indices, passes, copies)
+        images, indices = source.load(
+            indices, seeds, sizes[bucket], transform, lambda later: draw_samples(plan, stream + later)[0]
+        )
+        shaped = tf.ensure_shape(images_of(images), [None, None, None, source.channels])
+        images = images | {"images": shaped} if isinstance(images, dict) else shaped
+        tiling = [copies] + [1] * (labels.shape.rank - 1)
+        return transform.finish(images, tf.tile(tf.gather(labels, indices), tiling), seeds)
+
+    return load

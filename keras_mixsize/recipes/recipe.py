@@ -1,0 +1,164 @@
+"""Named settings, as plain data: the paper's regimes, recipes and results, and small ones for data to be had anywhere.
+
+`Regime.preset(name)` turns an entry of `FAMILIES` into a regime; a name is `family/mode`, such as `cifar/d+`. `recipes` turns
+an entry of `RECIPES`, such as `cifar10/resnet44/d+`, into a compiled model. Neighbours: `regime`, `recipes`.
+
+    print(RECIPES["cifar10/resnet44/d+"])
+
+Source: Hoffer et al., arXiv 1908.08986, and the authors' published training code (convNet.pytorch) for the sizes and
+shares of the regime with mean size 224, for normalisation, for what decays, and for smoothing where sizes are mixed only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+
+# Recipes: everything that a run of the paper is made of, but the data
+
+
+@dataclasses.dataclass(frozen=True)
+class StepDecay:
+    """A learning rate that is multiplied by `factor` at some epochs.
+
+    Attributes:
+        learning_rate: of the first epochs.
+        epochs: where it is multiplied.
+        factor: below 1.
+    """
+
+    learning_rate: float
+    epochs: tuple[float, ...]
+    factor: float
+
+    def stretched(self, ratio: float) -> StepDecay:
+        """Return the same schedule over `ratio` times as many epochs."""
+        return dataclasses.replace(self, epochs=tuple(ratio * epoch for epoch in self.epochs))
+
+    def __str__(self) -> str:
+        return f"{self.learning_rate:g}, x {self.factor:g} at epochs {', '.join(f'{epoch:g}' for epoch in self.epochs)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class CosineDecay:
+    """A learning rate that falls to zero over all epochs, as half a wave of the cosine.
+
+    Attributes:
+        learning_rate: the highest.
+        warm_up: share of the steps over which it rises from zero first, in a straight line.
+    """
+
+    learning_rate: float
+    warm_up: float = 0.0
+
+    def stretched(self, ratio: float) -> CosineDecay:
+        """Return itself: it spans all epochs, however many there are."""
+        del ratio
+        return self
+
+    def __str__(self) -> str:
+        rise = f", after a rise over the first {self.warm_up:.0%}" if self.warm_up else ""
+        return f"{self.learning_rate:g}, cosine to 0{rise}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Settings of one run of the results table; `recipes` makes Keras objects of them.
+
+    Attributes:
+        dataset: name in tensorflow-datasets, `embedded`, `fashion_mnist` or `clipart`.
+        network: name in `keras_mixsize.models`.
+        mode: `baseline`, `b+`, `d+` or `bd+`.
+        family: of the regime, see `FAMILIES`.
+        epochs: passes over the data, in steps of the regime's own plan.
+        schedule: learning rate against epochs, so that it fits any number of steps per epoch.
+        reference_batch: images per step, without copies, that the learning rate is for.
+        momentum: of SGD.
+        l2: strength of the weight decay, added to the gradient before momentum.
+        l2_filter: which weights decay, see `MixSizeModel`.
+        smoothing: momentum of the gradient smoothing, or None for none.
+        augmentation: `pad_crop_flip` or `random_resized_crop`.
+        padding: of the former, in pixels.
+        area: of the latter, smallest and largest share of the image.
+        label_smoothing: share of the label that is spread over all classes.
+        network_options: of the network's own function, such as stochastic depth (`drop_path`).
+        auxiliary_weight: of the loss of an auxiliary head; 0 for networks without.
+        mean, std: per channel of images in [0, 1], for normalisation; None for none.
+        test_crop: side of the central window of a test image, as a share of its shorter side; None for all of it.
+        scaling: how the learning rate follows the regime's mean batch: `none`, `linear` or `sqrt`.
+    """
+
+    dataset: str
+    network: str
+    mode: str
+    family: str
+    epochs: int
+    schedule: StepDecay | CosineDecay
+    reference_batch: int
+    momentum: float = 0.9
+    l2: float = 1e-4
+    l2_filter: str = "kernels"
+    smoothing: float | None = 0.9
+    augmentation: str = "pad_crop_flip"
+    padding: int = 4
+    area: tuple[float, float] = (0.08, 1.0)
+    label_smoothing: float = 0.0
+    network_options: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    auxiliary_weight: float = 0.0
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    test_crop: float | None = None
+    scaling: str = "none"
+
+    def __post_init__(self):
+        object.__setattr__(self, "network_options", types.MappingProxyType(dict(self.network_options)))
+
+    @property
+    def name(self) -> str:
+        """Its key in `RECIPES`, such as `cifar10/resnet44/b+`."""
+        return f"{self.dataset}/{self.network}/{self.mode}"
+
+    @property
+    def regime(self) -> str:
+        """Name of its regime, for `Regime.preset`."""
+        return f"{self.family}/{self.mode}"
+
+    def lasting(self, epochs: int) -> Recipe:
+        """Return the recipe with another number of epochs and its schedule stretched to them."""
+        return dataclasses.replace(self, epochs=epochs, schedule=self.schedule.stretched(epochs / self.epochs))
+
+    def to_dict(self) -> dict:
+        """Return plain values, for JSON."""
+        fields = {field.name: vars(self)[field.name] for field in dataclasses.fields(self)}
+        return fields | {"schedule": vars(self.schedule), "network_options": dict(self.network_options)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping) -> Recipe:
+        """Return the recipe that `to_dict` gave."""
+        schedule = StepDecay if "factor" in fields["schedule"] else CosineDecay
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        epochs = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["schedule"].items()}
+        return cls(**values | {"schedule": schedule(**epochs)})
+
+    def __str__(self) -> str:
+        options = ", ".join(f"{name}={value:g}" for name, value in self.network_options.items())
+        crop = f"pad {self.padding}, crop, flip"
+        if self.augmentation == "random_resized_crop":
+            crop = f"random resized crop of {self.area[0]:g} to {self.area[1]:g} of the area, flip"
+        window = f"central window, {self.test_crop:.3g} of the shorter side" if self.test_crop else "the whole image"
+        lines = {
+            "network": f"{self.network}({options})",
+            "regime": self.regime,
+            "epochs": self.epochs,
+            "optimizer": f"SGD, momentum {self.momentum:g}",
+            "learning rate": f"{self.schedule}; for {self.reference_batch} images per step, scaling: {self.scaling}",
+            "L2": f"{self.l2:g} on {self.l2_filter}",
+            "gradient smoothing": "none" if self.smoothing is None else f"momentum {self.smoothing:g}",
+            "augmentation": crop,
+            "normalisation": "none" if self.mean is None else f"mean {self.mean}, std {self.std}",
+            "label smoothing": f"{self.label_smoothing:g}",
+            "auxiliary loss": f"{self.auxiliary_weight:g}",
+            "test images": window,
+        }
+        return "\n".join([self.name, *(f"  {key:<18} {value}" for key, value in lines.items())])

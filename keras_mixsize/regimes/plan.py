@@ -1,0 +1,193 @@
+"""Plan: the pure function from (seed, step) to the bucket and the samples of that step.
+
+Every process computes the same plan without communication, and the whole input state is one integer, the step.
+NumPy only; `dataset` draws the same numbers inside the input graph from the same functions of `hashing`.
+
+    plan = Plan(regime, num_examples=50_000, seed=0)
+    step = plan.at(123_456)                       # at once, without replaying earlier steps
+    step.bucket, step.indices, step.pass_index
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+
+import numpy as np
+
+from keras_mixsize.arguments import check_choice, check_count
+from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.hashing import WORD, fold, seed_key, shuffled
+from keras_mixsize.regimes.regime import Regime
+
+SAMPLING = ("shuffled", "independent")
+BUCKETS, SAMPLES, IMAGES = 1, 2, 3  # streams of randomness that must not meet
+_CHUNK = 1 << 20  # steps summed at once for sampling="independent"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one optimisation step trains on.
+
+    Attributes:
+        step: the step's number, from 0.
+        epoch: `step // steps_per_epoch`.
+        bucket: its shape, for all workers together.
+        bucket_index: the bucket's place in `regime.buckets`.
+        first_sample: position of its first sample in the endless stream of samples.
+        indices: int64 `[B]`, the examples (a worker's slice of them after `Plan.shard`).
+        pass_index: the pass over the data that its first sample belongs to.
+        passes: int64 `[B]`, the pass of each sample; a step may straddle two.
+    """
+
+    step: int
+    epoch: int
+    bucket: Bucket
+    bucket_index: int
+    first_sample: int
+    pass_index: int
+    indices: np.ndarray
+    passes: np.ndarray
+
+
+class Plan:
+    """The order of buckets and samples of a whole run.
+
+    Every epoch has the same number of steps. A pass goes over every example exactly once, in an order of its own; step
+    t takes the next B_t samples, so nothing is dropped where an epoch ends, and a pass need not end where an epoch
+    does.
+
+    Args:
+        regime: the buckets and their shares.
+        num_examples: examples in the data set, at least the largest batch.
+        seed: integer at or above 0.
+        sampling: `"shuffled"` gives every epoch the same number of steps per bucket (largest remainder, one at least)
+            in a shuffled order; `"independent"` draws every step separately.
+
+    Raises:
+        ValueError: an argument out of range, or fewer examples than a batch.
+    """
+
+    def __init__(self, regime: Regime, num_examples: int, seed: int = 0, *, sampling: str = "shuffled"):
+        check_choice("sampling", sampling, SAMPLING)
+        largest = max(regime.buckets, key=lambda bucket: bucket.batch)
+        if num_examples < largest.batch:
+            raise ValueError(
+                f"num_examples must be at least the largest batch, got {num_examples} examples for a batch of "
+                f"{largest.batch} at size {largest.size}; use a smaller base_batch or more data"
+            )
+        if num_examples > 2**31:
+            raise ValueError(f"num_examples must be at most 2^31, got {num_examples}")
+        self.key = seed_key(seed)
+        self.regime = regime
+        self.num_examples = int(num_examples)
+        self.seed = int(seed)
+        self.sampling = sampling
+        self.worker, self.workers = 0, 1
+        self.steps_per_epoch = regime.steps_per_epoch(num_examples)
+        self.batches = np.array([bucket.batch for bucket in regime.buckets], np.int64)
+        self.counts = _apportion(regime.step_shares, self.steps_per_epoch)
+        self._epoch = functools.lru_cache(maxsize=4)(self._draw_epoch)
+
+    def shard(self, worker: int, workers: int) -> Plan:
+        """Return the same plan as one of several workers sees it: its contiguous slice of every step's indices.
+
+        The slices of all workers, one after the other, are the step's indices, so the global batches are the same for
+        any number of workers. Batches that do not divide evenly are split as evenly as can be.
+
+        Args:
+            worker: this worker's number, in [0, workers).
+            workers: how many workers share the plan.
+        """
+        check_count("workers", workers)
+        if worker not in range(workers):
+            raise ValueError(f"worker must lie in [0, {workers}), got {worker!r}")
+        sharded = Plan(self.regime, num_examples=self.num_examples, seed=self.seed, sampling=self.sampling)
+        sharded.worker, sharded.workers = worker, workers
+        return sharded
+
+    def at(self, step: int) -> Step:
+        """Return what step number `step` trains on, without going through earlier steps.
+
+        Only `sampling="independent"` has to add up the batches of earlier epochs, which takes milliseconds.
+        """
+        if not isinstance(step, (int, np.integer)) or step < 0:
+            raise ValueError(f"step must be at or above 0, got {step}")
+        step = int(step)
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order, starts = self._epoch(epoch)
+        bucket_index, first = int(order[position]), int(starts[position])
+        bucket = self.regime.buckets[bucket_index]
+        low, high = self.slice_of(bucket.batch)
+        stream = np.arange(first + low, first + high)
+        passes = stream // self.num_examples
+        return Step(step, epoch, bucket, bucket_index, first, first // self.num_examples, self.samples(stream), passes)
+
+    def slice_of(self, batch: int) -> tuple[int, int]:
+        """Return the first row of a batch that this worker reads, and the first one after them."""
+        return batch * self.worker // self.workers, batch * (self.worker + 1) // self.workers
+
+    def samples(self, stream: np.ndarray) -> np.ndarray:
+        """Return the examples at positions of the endless stream of samples: int64, of `stream`'s shape."""
+        passes, places = np.divmod(stream, self.num_examples)
+        return shuffled(places, self.num_examples, fold(self.key, SAMPLES, passes.astype(np.uint32)))
+
+    def buckets(self, steps: np.ndarray) -> np.ndarray:
+        """Return the bucket's place in the regime for each step: int64 `[N]` from integers `[N]`."""
+        epochs, positions = np.divmod(np.asarray(steps, np.int64), self.steps_per_epoch)
+        if self.sampling == "independent":
+            draws = fold(self.key, BUCKETS, np.asarray(steps).astype(np.uint32)).astype(np.int64)
+        else:
+            draws = shuffled(positions, self.steps_per_epoch, fold(self.key, BUCKETS, epochs.astype(np.uint32)))
+        return np.searchsorted(self.edges, draws, side="right")
+
+    @functools.cached_property
+    def edges(self) -> np.ndarray:
+        """Upper bounds, last one excluded, that cut a step's draw into buckets: int64 `[buckets - 1]`."""
+        if self.sampling == "independent":
+            return (np.cumsum(self.regime.step_shares)[:-1] * WORD).astype(np.int64)
+        return np.cumsum(self.counts)[:-1]
+
+    def _draw_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bucket and the first sample of each step of an epoch: int64 `[steps_per_epoch]` each."""
+        first_step = epoch * self.steps_per_epoch
+        order = self.buckets(np.arange(first_step, first_step + self.steps_per_epoch))
+        ends = np.cumsum(self.batches[order])
+        return order, self._samples_before(first_step) + ends - self.batches[order]
+
+    def _samples_before(self, step: int) -> int:
+        """Return how many samples the steps before the first step of an epoch take."""
+        if self.sampling == "shuffled":
+            return step // self.steps_per_epoch * int(self.counts @ self.batches)
+        chunks = (np.arange(low, min(low + _CHUNK, step)) for low in range(0, step, _CHUNK))
+        return sum(int(self.batches[self.buckets(chunk)].sum()) for chunk in chunks)
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that are equal for equal plans, whatever the worker.
+
+        They cover the regime, the number of examples, seed, sampling, and the plan's first epoch as drawn here, so that
+        workers whose libraries draw differently would not agree.
+        """
+        settings = [self.regime.to_json(), self.num_examples, self.seed, self.sampling]
+        digest = hashlib.sha256(json.dumps(settings).encode())
+        order, starts = self._epoch(0)
+        digest.update(order.astype("<i8").tobytes() + starts.astype("<i8").tobytes())
+        digest.update(self.samples(np.arange(min(self.num_examples, 4096))).astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _apportion(shares: np.ndarray, steps: int) -> np.ndarray:
+    """Return whole steps per bucket that sum to `steps`: largest remainder, one step at least.
+
+    Source: the method of Hamilton for seats in proportion to votes.
+    """
+    spare = steps - len(shares)
+    wanted = np.maximum(shares * steps - 1, 0)
+    if wanted.sum() > 0:
+        wanted *= spare / wanted.sum()
+    counts = np.floor(wanted + 1e-9).astype(np.int64)
+    missing = spare - counts.sum()
+    counts[np.argsort(counts - wanted, kind="stable")[:missing]] += 1
+    return counts + 1

@@ -1,0 +1,266 @@
+"""Resume: a run that was stopped goes on in the middle of its epoch, bitwise as if it had not been.
+
+Neighbours: `checkpoints` (the files), `replicas` (each replica's copy), `workers` (what several processes must do at the
+same step), `training`, whose fit asks Resume where to start.
+
+    model.fit(train, epochs=200, callbacks=[kms.callbacks.Resume("run/")])    # the same line starts and goes on
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import logging
+import os
+import pathlib
+import signal
+import threading
+import time
+import warnings
+
+import keras
+
+from keras_mixsize.arguments import check_count
+from keras_mixsize.distribution.replicas import assign_copies, gather_copies, is_summed, pack_copies
+from keras_mixsize.distribution.workers import Agreement, Workers
+from keras_mixsize.resuming import checkpoints
+from keras_mixsize.resuming.identity import check_run, describe_run
+from keras_mixsize.resuming.remembered import remember, remind
+
+_EPOCH_IS_OVER = "the rest of a resumed epoch is done"  # a value of model.stop_training that only Resume sets
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a run is.
+
+    Attributes:
+        position: steps trained, which is the place in the plan.
+        epoch: the running epoch, as `fit` counts them.
+        done: steps of it that are trained already.
+    """
+
+    position: int
+    epoch: int
+    done: int = 0
+
+
+class Resume(keras.callbacks.Callback):
+    """Saves the whole state of a training run, and lets `MixSizeModel.fit` go on from it, in the middle of an epoch.
+
+    Saved are `MixSizeModel.state_variables`, the place in the plan, and what `EarlyStopping`, `ReduceLROnPlateau` and
+    `ModelCheckpoint` remember. The state is copied between two steps; a thread writes the copy. With op determinism
+    (`tf.config.experimental.enable_op_determinism`) a run that is killed and resumed gives bitwise the weights and logs
+    of one that is not. `epochs` of `fit` are those of the whole run, and its `initial_epoch` counts only for a new one.
+
+    At SIGTERM the running step is finished, the state is saved and the process ends with SystemExit(143). The signal is
+    watched if fit runs in the main thread.
+
+    Of several workers (MultiWorkerMirroredStrategy) the first reads and writes the directory, the state of all of them; it
+    sends the others what it read. A SIGTERM to one of them stops all. The run may go on with another number of workers.
+
+    Args:
+        directory: of this run alone, on a disk that knows `rename`; made if it is not there.
+        every_steps: save after so many steps, or None. Training waits if the write before is not done.
+        every_minutes: save after so many minutes, or None. The end of training is saved in any case.
+        keep: how many checkpoints are kept. A full disk costs the older ones first, then only the one to be written.
+
+    Raises:
+        ValueError: an option out of range.
+    """
+
+    def __init__(self, directory, *, every_steps: int | None = None, every_minutes: float | None = 5.0, keep: int = 3):
+        super().__init__()
+        check_count("keep", keep)
+        if every_steps is not None:
+            check_count("every_steps", every_steps)
+        if every_minutes is not None and not every_minutes > 0:
+            raise ValueError(f"every_minutes must be above 0 or None, got {every_minutes!r}")
+        self.directory = pathlib.Path(directory)
+        self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.keep = keep
+        self._place = Place(0, 0)
+        self._steps = None
+        self._run = self._others = self._restored = None
+        self._workers = self._agreement = None
+        self._writer = self._writing = None
+        self._saved_position, self._saved_time = 0, 0.0
+        self._terminated = False
+
+    @property
+    def last_checkpoint(self) -> pathlib.Path | None:
+        """The folder of the newest checkpoint, or None."""
+        found = checkpoints.paths(self.directory)
+        return found[-1] if found else None
+
+    # Called by MixSizeModel.fit
+
+    def restore(self, model, plan, steps_per_epoch: int, start: Place, callbacks=()) -> Place:
+        """Bring the model to the newest whole checkpoint, if there is one, and return where the run goes on.
+
+        Args:
+            model: a MixSizeModel with all its variables.
+            plan: of the data.
+            steps_per_epoch: of this run.
+            start: where the run starts if there is no checkpoint.
+            callbacks: the others, see `Resume`.
+
+        Raises:
+            ValueError: the checkpoint is of another run, the directory cannot be written, or the steps do not fit
+                `steps_per_execution`.
+        """
+        self.set_model(model)
+        self._steps, self._others = steps_per_epoch, callbacks
+        self._run = describe_run(model, plan, steps_per_epoch)
+        self._workers = Workers(model.distribute_strategy)
+        self._agreement = Agreement(self._workers)
+        found = self._restored = self._workers.share(self._read)
+        self._place = start
+        if found is not None:
+            check_run(found.facts["run"], self._run, found.path)
+            self._assign()
+            self._place = Place(**found.facts["place"])
+            _log.info("resumed at step %d from %s", self._place.position, found.path)
+        left = steps_per_epoch - self._place.done
+        if left % model.steps_per_execution:
+            raise ValueError(
+                f"steps_per_execution must divide the epoch's {left} steps, got {model.steps_per_execution}"
+            )
+        return self._place
+
+    @contextlib.contextmanager
+    def running(self):
+        """Watch for SIGTERM and write in a thread while the block runs.
+
+        Raises:
+            SystemExit: SIGTERM came; the state is saved.
+        """
+        self._saved_position, self._saved_time = self._place.position, time.monotonic()
+        self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="Resume")
+        try:
+            with self._watching_sigterm(), self._writer:
+                yield
+        finally:
+            self._writer = None
+            self._finish_writing()
+
+    def _read(self) -> checkpoints.Checkpoint | None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise ValueError(
+                f"directory must be one that this process may write, got {self.directory}; choose another one"
+            )
+        checkpoints.remove_unfinished(self.directory)
+        return checkpoints.newest(self.directory)
+
+    # Called by Keras
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Undo what the beginning of a resumed epoch has reset: metrics, and what other callbacks did once before."""
+        if self._restored is not None:
+            kept = len(self._run["model"]) + len(self._run["optimizer"])
+            self._assign(None if self._place.done else kept)  # a new epoch has new metrics
+        self._restored = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Save what the last step left, if it is time to; all callbacks have seen that step.
+
+        Raises:
+            SystemExit: SIGTERM came; the state is saved.
+        """
+        done, position = self._place.done + batch, self._place.position + batch
+        terminated, waited = self._agreement.any(position, self._terminated, self._has_waited())
+        if terminated:
+            self._save(wait=True)
+            raise SystemExit(128 + signal.SIGTERM)
+        unsaved = position - self._saved_position
+        if (waited and unsaved > 0) or (self.every_steps is not None and unsaved >= self.every_steps):
+            self._save()  # waits for the write before, because every_steps is a promise
+        if self._place.done and done + self.model.steps_per_execution >= self._steps and not self.model.stop_training:
+            self.model.stop_training = _EPOCH_IS_OVER
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Let training go on after the rest of a resumed epoch; later epochs are whole."""
+        if self.model.stop_training is _EPOCH_IS_OVER:
+            self.model.stop_training = False
+        self._place = self._now()
+
+    def on_train_end(self, logs=None):
+        """Save the end, so that a fit with more epochs goes on from it."""
+        self._save(wait=True)
+        if self._terminated:
+            raise SystemExit(128 + signal.SIGTERM)
+
+    # Saving
+
+    def _now(self) -> Place:
+        position = self.model.position
+        epochs, done = divmod(self._place.done + position - self._place.position, self._steps)
+        return Place(position, self._place.epoch + epochs, done)
+
+    def _has_waited(self) -> bool:
+        """Return whether it is time to save again, of several workers by the first one's clock."""
+        waited = time.monotonic() - self._saved_time >= 60 * (self.every_minutes or float("inf"))
+        return waited and self._workers.is_chief and (self._writing is None or self._writing.done())
+
+    def _save(self, wait: bool = False) -> None:
+        self._finish_writing()
+        place = self._now()
+        self._saved_position, self._saved_time = place.position, time.monotonic()
+        state = gather_copies(self._workers, self.model.state_variables)
+        if self._workers.is_chief:
+            summed = [is_summed(variable) for variable in self.model.state_variables]
+            facts = {"run": self._run, "place": dataclasses.asdict(place), "callbacks": remember(self._others)}
+            self._writing = self._writer.submit(self._write, place.position, state, summed, facts)
+        if wait:  # all of them: a scheduler that sees one end kills the others, and with the first its write
+            self._workers.share(self._finish_writing)
+
+    def _write(self, position: int, state, summed, facts: dict) -> None:
+        values = [pack_copies(copies, summed=sums) for copies, sums in zip(state, summed)]
+        try:
+            checkpoints.write(self.directory, position, values, facts)
+        except checkpoints.WRITE_ERRORS:  # make room, but keep one to fall back on
+            checkpoints.prune(self.directory, keep=1)
+            checkpoints.write(self.directory, position, values, facts)
+        checkpoints.prune(self.directory, self.keep)
+
+    def _finish_writing(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            writing.result()
+        except checkpoints.WRITE_ERRORS as error:
+            reason = str(error).splitlines()[0]
+            warnings.warn(
+                f"no checkpoint was written to {self.directory} ({reason}); training goes on, and the next one is tried "
+                f"when it is due; the last is {self.last_checkpoint}",
+                stacklevel=2,
+            )
+
+    def _assign(self, first: int | None = None) -> None:
+        variables, values = self.model.state_variables[:first], self._restored.values[:first]
+        assign_copies(self._workers, variables, values)
+        remind(self._others, self._restored.facts["callbacks"])
+
+    @contextlib.contextmanager
+    def _watching_sigterm(self):
+        self._terminated = False
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number, frame):
+            self._terminated = True
+            signal.signal(number, before)  # a second signal does what it did before
+            if callable(before):
+                before(number, frame)
+
+        before = signal.signal(signal.SIGTERM, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,93 @@
+"""ArrayRecord files of tensorflow-datasets, read by index.
+
+TensorFlow has no reader of this format, only the package array_record, in Python. So each record is one Python call out of the
+input graph: parallel steps wait for one another while it lasts (about 0.05 ms), and the graph cannot travel to servers of
+tf.data service. TFRecord shards (`records`) have neither limit. Neighbours: `tfds_sources` (makes it), `encoded`, `files`.
+
+    source = ArrayRecordSource(builder.info.splits["train"].file_instructions, class_names)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize.files import in_parallel, replaced, stamps
+from keras_mixsize.sources.encoded import EncodedSource
+
+_CHUNK = 256  # records whose labels are read together
+_log = logging.getLogger(__name__)
+
+
+class ArrayRecordSource(EncodedSource):
+    """Records of ArrayRecord files, each a `tf.train.Example` with an `image` and a `label`.
+
+    Every record is read once to learn the labels, which are then kept in a file beside the data.
+
+    Args:
+        parts: what to read of which file: objects with `filename`, `skip`, `take` and `examples_in_shard`, as tfds's
+            `file_instructions` are.
+        class_names, **options: as for `BytesSource`.
+
+    Raises:
+        ImportError: the package array_record is missing.
+        ValueError: no labels, or a file that cannot be read (named).
+    """
+
+    def __init__(self, parts, class_names=None, **options):
+        from array_record.python.array_record_data_source import ArrayRecordDataSource  # optional
+
+        self.files = [str(part.filename) for part in parts]
+        self._ends = np.cumsum([part.take for part in parts])
+        self._skips = [part.skip for part in parts]
+        self._records = ArrayRecordDataSource(list(parts))
+        labels = _labels(self._records, self.files, self._skips)
+        if (labels == -1).all():
+            raise ValueError(f"the records of {self.files[0]} must have labels, got none; use a split that has them")
+        super().__init__(labels, len(self._records), class_names, **options)
+
+    def read(self, index):
+        """See `EncodedSource.read`."""
+        record = tf.numpy_function(self._records.__getitem__, [index], tf.string, stateful=False)
+        feature = {"image": tf.io.FixedLenFeature([], tf.string)}
+        return tf.io.parse_single_example(tf.ensure_shape(record, []), feature)["image"]
+
+    def describe(self, index):
+        """See `EncodedSource.describe`."""
+
+        def place(index):
+            part = int(np.searchsorted(self._ends, index, side="right"))
+            before = self._ends[part - 1] if part else 0
+            return f"{self.files[part]} record {index - before + self._skips[part]}".encode()
+
+        return tf.ensure_shape(tf.numpy_function(place, [index], tf.string, stateful=False), [])
+
+
+def _labels(records, files: list[str], skips: list[int]) -> np.ndarray:
+    """Return the label of each record, int64 `[N]`, from a cache beside the files if none has changed."""
+    stamp = f"{[pathlib.Path(file).name for file in files]} {skips} {len(records)} {stamps(files).tolist()}"
+    digest = hashlib.sha256(stamp.encode()).hexdigest()[:12]
+    cache = pathlib.Path(files[0]).parent / f".labels-{digest}.npy"
+    if cache.exists():
+        return np.load(cache)
+
+    def read(first: int) -> np.ndarray:
+        examples = [records[index] for index in range(first, min(first + _CHUNK, len(records)))]
+        feature = {"label": tf.io.FixedLenFeature([], tf.int64)}
+        return tf.io.parse_example(examples, feature)["label"].numpy()
+
+    try:
+        parts = in_parallel(read, range(0, len(records), _CHUNK), f"reading the labels of {len(records)} records")
+    except (RuntimeError, ValueError, IndexError, tf.errors.InvalidArgumentError) as error:  # of a cut file: no data
+        raise ValueError(f"a file of {files} cannot be read: {error}; prepare the data set again") from None
+    labels = np.concatenate(parts)
+    try:
+        with replaced(cache) as stream:
+            np.save(stream, labels)
+    except OSError as error:
+        _log.warning("the labels cannot be kept, and will be read anew in every run: %s", error)
+    return labels

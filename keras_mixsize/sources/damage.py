@@ -1,0 +1,222 @@
+"""What happens to images that cannot be used: the policy, the faults, and an `attempt` inside the input graph.
+
+An image is damaged if it is empty, neither JPEG nor PNG by its first bytes (whatever its name says), larger than a limit
+by its own header, or cannot be read or decoded. These are not damage: CMYK is converted to RGB, 16 bits are cut to 8, grey is
+repeated for three channels, an orientation in EXIF data is ignored (the pixels are taken as they are stored), and bits
+flipped inside a JPEG's data, which no decoder notices. `encoded` applies the policy.
+
+    folder("photos", damage="raise")                                    # the default: an error that names the file
+    folder("photos", damage="skip")                                     # the plan's next sample takes the place
+    folder("photos", damage=DamagePolicy("skip", max_share=0.001, max_pixels=50_000_000))
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize.images.headers import PIXEL_LIMIT, is_jpeg, is_png, png_sides
+
+ACTIONS = ("raise", "skip")
+FAULTS = ("", "it is empty", "it is neither JPEG nor PNG", "it has more pixels than max_pixels", "it cannot be decoded")
+REMEDY = "repair or remove it, or train with damage='skip'"
+TURNS = 64  # samples in a row that may be damaged
+GOOD, EMPTY, FORMAT, PIXELS, BROKEN = range(len(FAULTS))
+
+
+@dataclasses.dataclass(frozen=True)
+class DamagePolicy:
+    """What to do with damaged images.
+
+    Attributes:
+        action: `"raise"` an error that names the image, or `"skip"` it: the next sample in the plan's order that is not
+            damaged takes its place.
+        max_share: the largest share of a source's examples that may be skipped before it is an error.
+        max_pixels: the most pixels an image may claim in its header; a file of a few kilobytes can claim gigabytes.
+
+    Raises:
+        ValueError: another action, a share outside [0, 1], or a limit below 1.
+    """
+
+    action: str = "raise"
+    max_share: float = 0.01
+    max_pixels: int = PIXEL_LIMIT
+
+    def __post_init__(self):
+        if self.action not in ACTIONS:
+            raise ValueError(f"damage must be one of {ACTIONS} or a DamagePolicy, got {self.action!r}")
+        if not 0 <= self.max_share <= 1:
+            raise ValueError(f"max_share must lie in [0, 1], got {self.max_share!r}")
+        if self.max_pixels < 1:
+            raise ValueError(f"max_pixels must be at least 1, got {self.max_pixels!r}")
+
+    @classmethod
+    def of(cls, damage: str | DamagePolicy) -> DamagePolicy:
+        """Return the policy that a user's `damage=` means: itself, or that of the action with the usual limits."""
+        return damage if isinstance(damage, cls) else cls(damage)
+
+
+class Damaged(NamedTuple):
+    """A damaged example: its index, where it lies, and what is wrong with it."""
+
+    index: int
+    name: str
+    fault: str
+
+    def __str__(self) -> str:
+        return f"image {self.name} (index {self.index}) cannot be used: {self.fault}"
+
+
+def check_sides(sides: np.ndarray, policy: DamagePolicy, describe: Callable[[int], str]) -> None:
+    """Raise a ValueError for the first image that its header shows to be damaged, if the policy is to raise.
+
+    Args:
+        sides: integers `[N, 2]`, heights and widths in pixels, 0 where there is no header of a JPEG or PNG.
+        policy: what to do.
+        describe: function of an index, where it lies.
+    """
+    pixels = sides.astype(np.int64).prod(axis=1)
+    bad = np.flatnonzero((pixels == 0) | (pixels > policy.max_pixels))
+    if policy.action == "skip" or not bad.size:
+        return
+    fault = FAULTS[PIXELS] if pixels[bad[0]] else "it does not begin as a JPEG or PNG image does"
+    first = Damaged(int(bad[0]), describe(int(bad[0])), fault)
+    raise ValueError(f"{first}, and {bad.size - 1} more; {REMEDY}")
+
+
+# Inside the input graph
+
+
+def data_fault(data: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """Return which fault an encoded image shows before it is decoded: int32 scalar, 0 for none.
+
+    Args:
+        data: string scalar.
+        max_pixels: the limit.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs, if the header is broken.
+    """
+    jpeg, png = is_jpeg(data), is_png(data)
+    sides = tf.case(
+        [(jpeg, lambda: tf.image.extract_jpeg_shape(data)[:2]), (png, lambda: png_sides(data))],
+        default=lambda: tf.ones([2], tf.int32),
+    )
+    pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
+    large = tf.where(pixels > max_pixels, PIXELS, tf.where(pixels > 0, GOOD, BROKEN))
+    return tf.where(tf.strings.length(data) == 0, EMPTY, tf.where(jpeg | png, large, FORMAT))
+
+
+def attempt(function: Callable, arguments, otherwise):
+    """Return `function(*arguments)`, or `otherwise` if it fails, inside a graph.
+
+    TensorFlow has no try; a data set of one element that ignores errors is one. It costs up to a millisecond, because tf.data
+    looks up every kernel of the function each time, so it is put around a batch, not around each image.
+
+    Args:
+        function: of tensors, returns a tensor or a structure of them.
+        arguments: tuple of tensors.
+        otherwise: the same of the same dtypes and ranks.
+    """
+    function = tf.autograph.experimental.do_not_convert(function)
+    tried = tf.data.Dataset.from_tensors(arguments).map(function).ignore_errors()
+    return tried.concatenate(tf.data.Dataset.from_tensors(otherwise)).take(1).get_single_element()
+
+
+def fault_of(index, copies, shows: Callable, renders: Callable, decodes: Callable) -> tf.Tensor:
+    """Return the fault of one image: int32 scalar, 0 for none.
+
+    It is at fault if it can neither be rendered with these seeds nor be decoded whole, so that a mistake in the user's
+    augmentation is not taken for damage. That does not depend on the other images of the batch.
+
+    Args:
+        index, copies: the example, int64 scalar, and its seeds, uint32 `[D]`.
+        shows: function of index, the fault that its header shows; may fail.
+        renders: function of (index, copies), the rendered pixels; fails if it cannot be rendered.
+        decodes: function of index, the image's pixels; fails if it cannot be decoded.
+    """
+    shown = attempt(shows, (index,), BROKEN)
+    good = attempt(lambda *pair: _computed(renders(*pair)), (index, copies), False)
+
+    def whole():
+        return attempt(lambda index: _computed(decodes(index)), (index,), False)
+
+    good = tf.cond(good | (shown > GOOD), lambda: good, whole)
+    return tf.where(good, GOOD, tf.where(shown > GOOD, shown, BROKEN))
+
+
+def _computed(pixels: tf.Tensor) -> tf.Tensor:
+    """Return True, but not before the pixels are there: TensorFlow leaves out what only a shape is asked of."""
+    return tf.reduce_max(pixels) >= 0
+
+
+def refuse(indices: tf.Tensor, faults: Callable, describe: Callable) -> tf.Tensor:
+    """Return the indices, or fail with the name of the first damaged image.
+
+    Args:
+        indices: int64 `[B]`.
+        faults: function of (indices, suspects bool `[B]`), the fault of each suspect, int32 `[B]`.
+        describe: function of an index, where it lies, string scalar.
+    """
+    found = faults(indices, tf.ones_like(indices, tf.bool))
+    bad = tf.argmax(found > GOOD)
+    parts = ["image ", describe(indices[bad]), " (index ", tf.strings.as_string(indices[bad]), ") cannot be used: "]
+    text = tf.strings.join(
+        [*parts, tf.gather(FAULTS, found[bad]), "; repair or remove it, or train with damage='skip'"]
+    )
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(found == GOOD), [text])]):
+        return tf.identity(indices)
+
+
+class SkipList:
+    """The damaged images that were skipped, and what replaces them.
+
+    The list is a table of this process that the input graph writes to and nothing in it depends on; a checkpoint of an
+    iterator does not hold it.
+
+    Args:
+        max_share: the largest share of examples that may be on it.
+        num_examples: of the source.
+    """
+
+    def __init__(self, max_share: float, num_examples: int):
+        self.max_share = max_share
+        self.num_examples = num_examples
+        with tf.device("CPU:0"):
+            self._faults = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int32, GOOD)
+
+    def report(self, describe: Callable) -> tuple[Damaged, ...]:
+        """Return what is on the list, by index."""
+        found = sorted(zip(*(column.numpy().tolist() for column in self._faults.export())))
+        return tuple(Damaged(index, describe(index).numpy().decode(), FAULTS[fault]) for index, fault in found)
+
+    def replace(self, indices: tf.Tensor, faults: Callable, redraw: Callable) -> tf.Tensor:
+        """Return the indices, each damaged one replaced by the next in the plan's order that is good, and list those.
+
+        Args:
+            indices, faults: as for `refuse`.
+            redraw: as for `Source.load`.
+        """
+
+        def replace(turn, indices, bad):
+            found = faults(indices, bad)
+            bad = found > GOOD
+            listed = self._faults.insert(tf.boolean_mask(indices, bad), tf.boolean_mask(found, bad))
+            with tf.control_dependencies([listed]):
+                return turn + 1, tf.where(bad, redraw(turn), indices), bad
+
+        start = (tf.constant(1, tf.int64), indices, tf.ones_like(indices, tf.bool))
+        _, chosen, bad = tf.while_loop(lambda turn, _, bad: tf.reduce_any(bad) & (turn <= TURNS), replace, start)
+        with tf.control_dependencies(self._checks(bad)):
+            return tf.identity(chosen)
+
+    def _checks(self, bad: tf.Tensor) -> list:
+        share = tf.cast(self._faults.size(), tf.float32) / self.num_examples
+        long = f"{TURNS} samples in a row are damaged; see damage_report() of the source"
+        many = f"more than {self.max_share:.4%} of the images are damaged; see damage_report() of the source, or raise max_share"
+        checks = [(~tf.reduce_any(bad), long), (share <= self.max_share, many)]
+        return [check for check in (tf.debugging.Assert(good, [text]) for good, text in checks) if check is not None]

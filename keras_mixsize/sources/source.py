@@ -1,0 +1,110 @@
+"""Source: examples addressed by index, and its simplest kind, arrays in memory.
+
+A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `encoded` has the
+other kinds, `sources` makes them from folders and data sets, `dataset` turns a source and a plan into batches.
+
+    source = ArraySource(images, labels)
+    source.num_examples, source.num_classes, source.channels
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize import images as images_lib
+
+
+class Source(abc.ABC):
+    """Examples addressed by index.
+
+    Attributes:
+        labels: int64 `[num_examples]`, or float32 `[num_examples, classes]` (one-hot or soft).
+        class_names: a name per class, or None.
+        channels: 1 or 3.
+    """
+
+    labels: np.ndarray
+    class_names: tuple[str, ...] | None
+    channels: int
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples there are."""
+        return len(self.labels)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes: named ones, one-hot columns, or the largest label plus one."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        return self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
+
+    def damage_report(self) -> tuple:
+        """Return what could not be used so far, an entry for each example; each prints as a line. Arrays hold no such."""
+        return ()
+
+    @abc.abstractmethod
+    def render(
+        self, indices: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor, transform: images_lib.Transform
+    ) -> tf.Tensor:
+        """Return the augmented images of some examples, duplicate-major.
+
+        Args:
+            indices: int64 `[B]`.
+            seeds: uint32 `[D*B]`; number n is for a copy of example `indices[n % B]`.
+            size: int32 scalar, side of the result in pixels.
+            transform: what to do with each image.
+
+        Returns:
+            `[D*B, size, size, channels]`, uint8 or float32 in [0, 1]; with `transform.in_step` it may be a dict of `"images"`,
+            not mirrored, and which are `"mirrored"`, bool `[D*B]`.
+        """
+
+    def load(
+        self,
+        indices: tf.Tensor,
+        seeds: tf.Tensor,
+        size: tf.Tensor,
+        transform: images_lib.Transform,
+        redraw: Callable[[tf.Tensor], tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return `render`'s images and the indices they are of: others than asked for, where an example cannot be used.
+
+        Args:
+            indices, seeds, size, transform: as for `render`.
+            redraw: function from n, int64 scalar, to the examples n places later in the plan's order, int64 `[B]`.
+        """
+        del redraw
+        return self.render(indices, seeds, size, transform), indices
+
+
+def check_labels(labels: np.ndarray, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:
+    """Return labels as int64 `[N]` or float32 `[N, classes]`.
+
+    Raises:
+        ValueError: another number of labels than images, negative or too large ones, another dtype; names the index.
+    """
+    if len(labels) != count or not count:
+        raise ValueError(f"labels must be one per image, got {len(labels)} labels for {count} images")
+    if labels.ndim == 2 and np.issubdtype(labels.dtype, np.floating):
+        return labels.astype(np.float32)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]  # keras.datasets.cifar10 gives a column
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(f"labels must be integers [N] or floats [N, classes], got {labels.dtype} {labels.shape}")
+    check_label_range(labels, len(class_names) if class_names is not None else None)
+    return labels.astype(np.int64)
+
+
+def check_label_range(labels: np.ndarray, classes: int | None) -> None:
+    """Raise a ValueError that names the first label outside [0, classes)."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= (math.inf if classes is None else classes)))
+    if wrong.size:
+        bound = "at or above 0" if classes is None else f"in [0, {classes})"
+        first = f"{labels[wrong[0]]} at index {wrong[0]}"
+        raise ValueError(f"labels must lie {bound}, got {first} and {wrong.size - 1} more outside")

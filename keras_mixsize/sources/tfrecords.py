@@ -1,0 +1,284 @@
+"""TFRecord shards read by index: an offset index that is built once, and a read inside the input graph.
+
+A TFRecord file is a chain of records without a table of contents. The index holds where each record begins, its label and
+the size of its image. Building it reads everything once and checks every checksum, so a flipped bit or a missing tail is
+found before training; records are then read one by one, in any order, checked again, without a Python call.
+Neighbours: `examples` (RecordSource), `convert` (writes such shards), `files` (parallel work, whole replacement).
+
+    index = index_shards(sorted(map(str, folder.glob("train.tfrecord-*"))))
+    index.num_examples, index.labels, index.describe(17)
+    data = read_image(index.files[index.shards[17]], index.offsets[17], index.lengths[17], "image")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import logging
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from keras_mixsize.files import in_parallel, replaced, stamps
+from keras_mixsize.images.headers import read_header
+
+FRAME = 16  # bytes around a record: length, its checksum, and the data's checksum
+MANIFEST = "manifest.json"  # what `convert` writes beside its shards
+_VERSION = 1
+_SHARD_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})$")
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """Where each record of some shards begins, and what is known of it.
+
+    Attributes:
+        files: paths of the shards.
+        image_key: the feature that holds the encoded image.
+        shards: int32 `[N]`, each record's shard, a place in `files`.
+        positions: int32 `[N]`, its number within the shard.
+        offsets: int64 `[N]`, its first byte.
+        lengths: int64 `[N]`, bytes of its data.
+        labels: int64 `[N]` or float32 `[N, classes]`; -1 where a record has no label.
+        heights, widths: int32 `[N]`, of the image in pixels; 0 where its header cannot be read.
+    """
+
+    files: tuple[str, ...]
+    image_key: str
+    shards: np.ndarray
+    positions: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    labels: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+
+    @property
+    def num_examples(self) -> int:
+        """How many records there are."""
+        return len(self.offsets)
+
+    def describe(self, index: int) -> str:
+        """Return shard and record of an example, for messages."""
+        return f"{self.files[self.shards[index]]} record {self.positions[index]}"
+
+    def take(self, rows: np.ndarray) -> RecordIndex:
+        """Return the index of some records, given by their places in this one."""
+        return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
+
+
+_COLUMNS = ("shards", "positions", "offsets", "lengths", "labels", "heights", "widths")
+
+
+def index_shards(
+    files: Sequence[str],
+    *,
+    image_key: str = "image",
+    label_key: str = "label",
+    counts: Sequence[int] | None = None,
+    cache: str | pathlib.Path | None = None,
+    progress: bool = True,
+) -> RecordIndex:
+    """Return the index of TFRecord shards, from its cache if no shard has changed since.
+
+    Each record is a `tf.train.Example` with an encoded image and an integer or float label. The cache is a file beside the
+    first shard unless `cache` says otherwise; it is made anew when the name, size or time of any shard changes.
+
+    Args:
+        files: paths of uncompressed TFRecord files; their order numbers the examples.
+        image_key, label_key: names of the two features.
+        counts: how many records each shard must have, where that is known: a file that was cut off at the end of a record
+            looks whole otherwise.
+        cache: path of the cached index, a .npz file.
+        progress: show a progress bar on a terminal.
+
+    Raises:
+        FileNotFoundError: a shard does not exist.
+        ValueError: a shard is cut or has a flipped bit, a record is no such Example, or a count differs; names the shard,
+            the record and the byte.
+    """
+    files = [str(file) for file in files]
+    _check_files(files)
+    stamp = _stamp(files, image_key, label_key)
+    cache = pathlib.Path(cache) if cache is not None else _cache_beside(files, stamp)
+    index = _load(cache, files, image_key, stamp)
+    if index is None:
+
+        def scan(file: str) -> list[tuple]:
+            return _scan(file, image_key, label_key)
+
+        index = _join(files, image_key, in_parallel(scan, files, f"indexing {len(files)} shards", progress=progress))
+        _check_counts(index, counts)
+        _save(cache, index, stamp)
+    _check_counts(index, counts)
+    return index
+
+
+def read_image(file: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, image_key: str) -> tf.Tensor:
+    """Return the encoded image of one record, read natively inside a graph; its checksum is verified.
+
+    Args:
+        file: string scalar, the shard's path.
+        offset, length: int64 scalars of the index.
+        image_key: the feature that holds the image.
+
+    Returns:
+        String scalar.
+
+    Raises:
+        tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError: when the graph runs, if the shard has
+            changed since it was indexed.
+    """
+    # tf.data.TFRecordDataset does not take byte_offsets, its op does. A buffer of the record's size reads it at once.
+    records = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[file], compression_type="", buffer_size=length + FRAME, byte_offsets=[offset]
+    )
+    kind = {"output_types": [tf.string], "output_shapes": [[]]}
+    first = tf.raw_ops.TakeDataset(input_dataset=records, count=tf.constant(1, tf.int64), **kind)
+    (record,) = tf.raw_ops.DatasetToSingleElement(dataset=first, **kind)
+    return tf.io.parse_single_example(record, {image_key: tf.io.FixedLenFeature([], tf.string)})[image_key]
+
+
+# Building
+
+
+def _scan(file: str, image_key: str, label_key: str) -> list[tuple]:
+    """Return (offset, length, label, height, width) of every record of a shard."""
+    rows, offset = [], 0
+    try:
+        for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
+            rows.append((offset, len(record), *_describe_record(record, image_key, label_key)))
+            offset += len(record) + FRAME
+    except tf.errors.DataLossError as error:
+        raise ValueError(
+            f"shard {file} is damaged at record {len(rows)} (byte {offset}): {error.message}; copy or make it again"
+        ) from None
+    except KeyError as error:
+        raise ValueError(
+            f"shard {file}, record {len(rows)} has no feature {error.args[0]!r}, only {error.args[1]}; name the features "
+            "with image_key and label_key"
+        ) from None
+    return rows
+
+
+def _describe_record(record: bytes, image_key: str, label_key: str) -> tuple:
+    """Return (label, height, width); the label is an int, or a list of floats, or -1 if there is none."""
+    features = tf.train.Example.FromString(record).features.feature
+    if image_key not in features or not features[image_key].bytes_list.value:
+        raise KeyError(image_key, sorted(features))
+    if label_key not in features:
+        raise KeyError(label_key, sorted(features))
+    label = features[label_key]
+    header = read_header(io.BytesIO(features[image_key].bytes_list.value[0]))
+    numbers = list(label.float_list.value) or (label.int64_list.value[0] if label.int64_list.value else -1)
+    return numbers, header.height, header.width
+
+
+def _join(files: list[str], image_key: str, parts: list[list[tuple]]) -> RecordIndex:
+    sizes = [len(part) for part in parts]
+    if not sum(sizes):
+        raise ValueError(f"files must hold records, got none in {files}")
+    offsets, lengths, labels, heights, widths = zip(*(row for part in parts for row in part))
+    floats = isinstance(labels[0], list)
+    return RecordIndex(
+        tuple(files),
+        image_key,
+        np.repeat(np.arange(len(files), dtype=np.int32), sizes),
+        np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
+        np.array(offsets, np.int64),
+        np.array(lengths, np.int64),
+        np.array(labels, np.float32 if floats else np.int64),
+        np.array(heights, np.int32),
+        np.array(widths, np.int32),
+    )
+
+
+# Checking
+
+
+def _check_files(files: list[str]) -> None:
+    """Raise an error unless there are files and all of them exist."""
+    if not files:
+        raise ValueError("files must name at least one TFRecord shard, got none")
+    for file in files:
+        if not pathlib.Path(file).exists():
+            raise FileNotFoundError(f"shard {file} does not exist")
+
+
+def converted(folder: str | pathlib.Path) -> dict:
+    """Return the manifest of a folder that `convert` wrote, with the paths of its shards as keys of `shards`.
+
+    Raises:
+        FileNotFoundError: no manifest there.
+        ValueError: the conversion did not end.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / MANIFEST).exists():
+        raise FileNotFoundError(f"folder {folder} has no {MANIFEST}; give a pattern such as 'data/train.tfrecord-*'")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    if not manifest["complete"]:
+        raise ValueError(f"the conversion into {folder} did not end; run it again to go on")
+    return manifest | {"shards": {str(folder / name): entry for name, entry in manifest["shards"].items()}}
+
+
+def check_series(files: Sequence[str]) -> None:
+    """Raise a FileNotFoundError if some of a series named `...-00003-of-00010` are missing."""
+    series = {}
+    for match in filter(None, map(_SHARD_NAME.match, files)):
+        series.setdefault((match[1], int(match[3])), set()).add(int(match[2]))
+    for (name, total), found in series.items():
+        missing = sorted(set(range(total)) - found)
+        if missing:
+            raise FileNotFoundError(f"shards {missing[:5]} of {name}, {len(missing)} of {total}, are missing")
+
+
+def _check_counts(index: RecordIndex, counts: Sequence[int] | None) -> None:
+    if counts is None:
+        return
+    found = np.bincount(index.shards, minlength=len(index.files))
+    for file, has, expected in zip(index.files, found, counts):
+        if has != expected:
+            raise ValueError(f"shard {file} has {has} records, but {expected} are expected; copy or make it again")
+
+
+# Caching
+
+
+def _stamp(files: list[str], image_key: str, label_key: str) -> str:
+    """Return a text that differs when a shard, or what is read of it, does."""
+    names = [pathlib.Path(file).name for file in files]
+    return json.dumps([_VERSION, image_key, label_key, names, stamps(files).tolist()])
+
+
+def _cache_beside(files: list[str], stamp: str) -> pathlib.Path:
+    """Return the path of the cache: one for each list of shards, so that it is replaced when they change."""
+    version, *keys, names, _ = json.loads(stamp)
+    digest = hashlib.sha256(json.dumps([keys, names]).encode()).hexdigest()[:12]
+    return pathlib.Path(files[0]).parent / f".index-{digest}.npz"
+
+
+def _load(cache: pathlib.Path, files: list[str], image_key: str, stamp: str) -> RecordIndex | None:
+    """Return the cached index, or None if there is none of these very files."""
+    if not cache.exists():
+        return None
+    try:
+        with np.load(cache) as data:
+            if str(data["stamp"]) == stamp:
+                return RecordIndex(tuple(files), image_key, **{name: data[name] for name in _COLUMNS})
+    except (ValueError, OSError, KeyError) as error:
+        _log.warning("index %s cannot be read and is made anew: %s", cache, error)
+    return None
+
+
+def _save(cache: pathlib.Path, index: RecordIndex, stamp: str) -> None:
+    try:
+        with replaced(cache) as stream:
+            np.savez(stream, stamp=np.array(stamp), **{name: getattr(index, name) for name in _COLUMNS})
+    except OSError as error:
+        _log.warning("the index cannot be kept, and will be built anew in every run: %s; set its path", error)

@@ -1,0 +1,27 @@
+"""Parts of the signatures; test_export.py tests them whole."""
+
+import pytest
+import tensorflow as tf
+
+from keras_mixsize.export.signatures import Answer, Limits, nearest_place
+
+
+@pytest.mark.parametrize(
+    ("sides", "place"),
+    [((16, 16), 0), ((20, 20), 0), ((21, 21), 1), ((24, 24), 1), ((12, 48), 1), ((9, 900), 2), ((1, 1), 0)],
+)
+def test_the_nearest_size_is_that_of_the_images_area(sides, place):
+    assert int(nearest_place(tf.constant([16, 24, 48]), tf.constant(sides))) == place
+
+
+def test_an_answer_names_the_likeliest_classes():
+    answer = Answer(("cat", "dog", "fox"), top=2)(tf.math.log([[0.2, 0.3, 0.5]]), tf.constant([16]))
+    assert answer["top_names"].numpy().tolist() == [[b"fox", b"dog"]]
+    assert answer["top_labels"].numpy().tolist() == [[2, 1]]
+    assert answer["probabilities"].numpy()[0].tolist() == pytest.approx([0.2, 0.3, 0.5])
+
+
+@pytest.mark.parametrize("name", ["max_batch", "max_pixels"])
+def test_limits_below_1_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+        Limits(**{name: 0})

@@ -1,0 +1,299 @@
+"""Decoding against Pillow, full decoding and tf.image; files are made here."""
+
+import dataclasses
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_mixsize.images import decoding
+from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop, WholeImage, Windows
+from keras_mixsize.images.transform import Transform, mirror_inputs
+
+
+def picture(height=210, width=275, channels=3, seed=0):
+    """Return smooth shapes with texture, uint8 `[height, width, channels]`: like a photograph, it has all frequencies."""
+    draws = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = sum(
+        np.sin(
+            x[..., None] * draws.normal(0, f, channels) + y[..., None] * draws.normal(0, f, channels) + draws.random()
+        )
+        / (1 + 8 * f)
+        for f in (0.01, 0.03, 0.1, 0.3, 0.9, 1.5)
+    )
+    pixels = 127 + 45 * waves + draws.normal(0, 6, (height, width, channels))
+    return np.clip(pixels, 0, 255).astype(np.uint8).squeeze()
+
+
+def encoded(pixels, form="JPEG", mode=None, **options):
+    """Return the picture as a file."""
+    stream, image = io.BytesIO(), Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(
+        stream, form, **({"quality": 92} | options if form == "JPEG" else options)
+    )
+    return stream.getvalue()
+
+
+def seeds(count):
+    return tf.cast(np.random.default_rng(5).integers(0, 2**32, count), tf.uint32)
+
+
+def windows_of(augmentation, height, width, copies):
+    fill = [tf.fill([copies], float(side)) for side in (height, width)]
+    return augmentation.windows(*fill, seeds(copies))
+
+
+def with_pillow(data, window, size):
+    """Return one window as torchvision would: Pillow's decoder, crop, antialiased bilinear resize; float of whole 0..255."""
+    top, left, height, width = (float(side) for side in window[:4])
+    image = Image.open(io.BytesIO(data)).convert("RGB").crop((left, top, left + width, top + height))
+    image = image.resize((size, size), Image.BILINEAR)
+    pixels = np.asarray(image, np.float32)
+    return pixels[:, ::-1] if window[4] else pixels
+
+
+@pytest.mark.parametrize("size", [16, 40, 64, 230])
+def test_exact_decoding_is_that_of_pillow(size):
+    data = encoded(picture())
+    transform = Transform(RandomResizedCrop(), decode="exact")
+    rendered = decoding.render_encoded(tf.constant(data), seeds(3), size, transform, 3)
+    for pixels, *window in zip(
+        rendered.numpy(), *(field.numpy() for field in windows_of(RandomResizedCrop(), 210, 275, 3))
+    ):
+        np.testing.assert_allclose(255 * pixels, with_pillow(data, window, size), atol=2.1)  # Pillow rounds twice
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8])
+def test_parts_have_the_pixels_of_the_whole_image(subsampling, progressive, ratio):
+    data = encoded(picture(203, 277), subsampling=subsampling, progressive=progressive)
+    whole = tf.io.decode_jpeg(data, 3, ratio=ratio).numpy()
+    for seed in range(12):
+        windows = RandomResizedCrop(flip=False).windows(
+            tf.constant([203.0]), tf.constant([277.0]), seeds(seed + 1)[-1:]
+        )
+        parts = decoding.covering_parts(windows, tf.constant([[203, 277]]), tf.constant([ratio]))
+        part = tf.io.decode_and_crop_jpeg(data, parts.boxes[0], 3, ratio=ratio).numpy()
+        (top, left), (height, width) = parts.starts[0].numpy(), parts.extents[0].numpy()
+        y, x = np.round([windows.top[0] / ratio, windows.left[0] / ratio]).astype(int)
+        np.testing.assert_array_equal(
+            part[top : top + height, left : left + width], whole[y : y + height, x : x + width]
+        )
+
+
+@pytest.mark.parametrize("size", [12, 20, 32, 50, 96, 150])
+@pytest.mark.parametrize("copies", [1, 4])
+@pytest.mark.parametrize("antialias", [True, False])
+def test_the_fast_path_is_never_worse_than_plain_bilinear(size, copies, antialias):
+    transform = Transform(RandomResizedCrop(), antialias=antialias)
+    fast, plain = [], []
+    for number in range(4):
+        data = encoded(picture(seed=number))
+        rendered = decoding.render_encoded(tf.constant(data), seeds(copies), size, transform, 3).numpy()
+        windows = windows_of(RandomResizedCrop(), 210, 275, copies)
+        decoded = tf.io.decode_jpeg(data, 3).numpy()
+        for pixels, *window in zip(rendered, *(field.numpy() for field in windows)):
+            reference = with_pillow(data, window, size)
+            top, left, height, width = (int(side) for side in window[:4])
+            cut = tf.image.resize(decoded[top : top + height, left : left + width], [size, size]).numpy().round()
+            fast.append(np.abs(pixels - reference).mean())
+            plain.append(np.abs((cut[:, ::-1] if window[4] else cut) - reference).mean())
+    assert np.mean(fast) <= np.mean(plain) * 1.001
+
+
+def test_windows_over_the_border_are_black_outside():
+    data = encoded(np.full((40, 40, 3), 255, np.uint8))
+    for how in ("fast", "exact"):
+        rendered = decoding.render_encoded(
+            tf.constant(data), seeds(8), 40, Transform(PadCropFlip(8, flip=False), decode=how), 3
+        )
+        windows = windows_of(PadCropFlip(8, flip=False), 40, 40, 8)
+        for pixels, top, left in zip(
+            rendered.numpy(), windows.top.numpy().astype(int), windows.left.numpy().astype(int)
+        ):
+            expected = np.pad(np.ones((40, 40)), 8)[8 + top : 48 + top, 8 + left : 48 + left]
+            np.testing.assert_allclose(pixels[..., 0] / (255 if how == "fast" else 1), expected, atol=0.01)
+
+
+def test_a_flip_is_the_mirror_image():
+    data, window = tf.constant(encoded(picture())), windows_of(WholeImage(), 210, 275, 2)
+
+    class Both:
+        def windows(self, heights, widths, seeds):
+            return window._replace(mirrored=tf.constant([False, True]))
+
+    straight, mirrored = decoding.render_encoded(data, seeds(2), 32, Transform(Both()), 3).numpy()
+    np.testing.assert_array_equal(straight, mirrored[:, ::-1])
+
+
+def test_fast_decoding_rounds_to_bytes():
+    pixels = picture(64, 64)
+    data = tf.constant(encoded(pixels, "PNG"))
+    unchanged = decoding.render_encoded(data, seeds(1), 64, Transform(), 3)
+    assert unchanged.dtype == tf.uint8
+    np.testing.assert_array_equal(unchanged[0], pixels)
+    fast = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9)), 3)
+    exact = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9), decode="exact", antialias=False), 3)
+    np.testing.assert_allclose(tf.cast(fast, tf.float32), 255 * exact, atol=0.501)
+
+
+def test_mirroring_can_be_left_to_the_training_step():
+    data, transform = tf.constant(encoded(picture())), Transform(RandomResizedCrop())
+    whole = decoding.render_encoded(data, seeds(9), 40, transform, 3)
+    left = decoding.render_encoded(data, seeds(9), 40, dataclasses.replace(transform, in_step=True), 3)
+    assert 0 < np.count_nonzero(left["mirrored"]) < 9
+    np.testing.assert_array_equal(mirror_inputs(left), whole)
+
+
+def test_an_augmentation_may_say_what_is_mirrored_in_numbers():
+    class Numbers:
+        def windows(self, heights, widths, seeds):
+            which = tf.numpy_function(lambda: np.float32([0, 1, 1]), [], tf.float32)
+            return WholeImage().windows(heights, widths, seeds)._replace(mirrored=which)
+
+    data = tf.constant(encoded(picture()))
+    left = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers(), in_step=True), 3)
+    np.testing.assert_array_equal(left["mirrored"], [False, True, True])
+    whole = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers()), 3)
+    np.testing.assert_array_equal(mirror_inputs(left), whole)
+
+
+@pytest.mark.parametrize("how", ["fast", "exact"])
+def test_a_batch_is_its_images_duplicate_major(how):
+    files = [encoded(picture(seed=1)), encoded(picture(90, 130), "PNG"), encoded(picture(300, 500, seed=2))]
+    transform, stored = Transform(RandomResizedCrop(), decode=how), tf.constant(files)
+    read = lambda index: tf.gather(stored, index)  # noqa: E731
+    drawn = seeds(6)
+    batch = tf.function(lambda: decoding.render_batch(read, tf.range(3, dtype=tf.int64), drawn, 48, transform, 3))()
+    assert batch.shape == (6, 48, 48, 3) and batch.dtype == (tf.uint8 if how == "fast" else tf.float32)
+    for number, data in enumerate(files):
+        alone = decoding.render_encoded(tf.constant(data), drawn[number::3], 48, transform, 3)
+        np.testing.assert_array_equal(batch[number::3], alone)
+
+
+def test_sizes_come_from_the_header():
+    for data in (encoded(picture(33, 57)), encoded(picture(33, 57), "PNG"), encoded(picture(33, 57), progressive=True)):
+        np.testing.assert_array_equal(decoding.image_sides(tf.constant(data)), [33, 57])
+
+
+def bomb():
+    """Return a PNG header of 100,000 x 100,000 pixels, without any."""
+    data = bytearray(encoded(picture(8, 8), "PNG"))
+    data[16:24] = (100_000).to_bytes(4, "big") * 2
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (b"", "neither a JPEG nor a PNG"),
+        (b"GIF89a" + bytes(40), "neither a JPEG nor a PNG"),
+        (b"\x89PNG\r\n\x1a\n", "neither a JPEG nor a PNG"),
+        (b"\xff\xd8\xff", "JPEG"),
+        (encoded(picture())[:300], "JPEG"),
+        (encoded(picture(), "PNG")[:300], "PNG"),
+        (bomb(), r"1 to 178000000 pixels"),
+    ],
+)
+def test_what_cannot_be_decoded_is_refused(data, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        decoding.render_encoded(tf.constant(data), seeds(1), 8, Transform(), 3)
+
+
+def test_the_pixel_limit_can_be_set():
+    data = tf.constant(encoded(picture(20, 30)))
+    assert decoding.render_encoded(data, seeds(1), 8, Transform(), 3, pixel_limit=600).shape == (1, 8, 8, 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 599 pixels"):
+        decoding.render_encoded(data, seeds(1), 8, Transform(), 3, pixel_limit=599)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("how", ["fast", "exact"])
+def test_other_kinds_of_pixels_are_converted(channels, how):
+    colour, grey = picture(64, 64), picture(64, 64, 1)
+    transparent = np.concatenate([colour, np.full((64, 64, 1), 128, np.uint8)], axis=-1)
+    deep = grey.astype(np.uint16) * 257
+    kinds = {
+        "grey JPEG": (encoded(grey), grey),
+        "CMYK JPEG": (encoded(colour, mode="CMYK"), colour),
+        "grey PNG": (encoded(grey, "PNG"), grey),
+        "RGBA PNG": (encoded(transparent, "PNG"), colour),
+        "16-bit PNG": (encoded(deep, "PNG"), grey),
+        "palette PNG": (encoded(colour, "PNG", "P"), colour),
+    }
+    if channels == 1:  # TensorFlow has no way from CMYK to grey
+        with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG"):
+            decoding.render_encoded(tf.constant(kinds.pop("CMYK JPEG")[0]), seeds(1), 64, Transform(decode=how), 1)
+    for name, (data, pixels) in kinds.items():
+        rendered = decoding.render_encoded(tf.constant(data), seeds(1), 64, Transform(decode=how), channels)[0].numpy()
+        rendered = rendered * np.float32(255 if how == "exact" else 1)
+        pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=-1)
+        expected = pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+        assert np.abs(rendered - expected).mean() < (20 if name == "palette PNG" else 6), name
+
+
+def test_the_orientation_in_exif_is_ignored():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(picture(40, 60), exif=exif)
+    np.testing.assert_array_equal(decoding.image_sides(tf.constant(data)), [40, 60])
+    assert decoding.decode(tf.constant(data), 3).shape == (40, 60, 3)
+
+
+def test_huge_windows_are_averaged_over_areas_too():
+    pixels = np.random.default_rng(0).integers(0, 256, (2200, 2200, 3)).astype(np.uint8)
+    assert decoding._HUGE < 2200 * 2200
+    rendered = decoding.render_encoded(
+        tf.constant(encoded(pixels, "PNG", compress_level=1)), seeds(1), 40, Transform(), 3
+    )
+    expected = pixels.reshape(40, 55, 40, 55, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(tf.cast(rendered[0], tf.float32), expected, atol=0.51)
+
+
+HUGE_WINDOW = """
+import pathlib, re, sys
+import tensorflow as tf
+from keras_mixsize import decoding
+from keras_mixsize.transform import Transform
+
+def peak(path):
+    decoding.render_encoded(tf.io.read_file(path), tf.constant([1], tf.uint32), 40, Transform(), 3)
+    return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+
+small, huge = map(peak, sys.argv[1:])
+print(huge - small)
+"""
+
+
+@pytest.mark.slow
+def test_huge_windows_are_not_held_as_floats(tmp_path):
+    paths = [str(tmp_path / f"{side}.png") for side in (40, 8000)]
+    for path, side in zip(paths, (40, 8000)):
+        Image.new("RGB", (side, side), (10, 200, 30)).save(path)
+    done = subprocess.run([sys.executable, "-c", HUGE_WINDOW, *paths], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    image = 3 * 8000**2
+    assert image < int(done.stdout) < 4 * image  # decoded, its part, the window; as floats four more
+
+
+def test_nearest_picks_pixels():
+    data = encoded(picture(), "JPEG")
+    whole = decoding.decode(tf.constant(data), 3)
+    rendered = decoding.render_encoded(tf.constant(data), seeds(1), 30, Transform(interpolation="nearest"), 3)
+    np.testing.assert_array_equal(rendered[0], tf.image.resize(whole, [30, 30], "nearest"))
+
+
+def test_the_scale_is_chosen_by_the_smallest_window():
+    def ratio(*sides, size=20):
+        sides = tf.constant(sides, tf.float32)
+        windows = Windows(sides * 0, sides * 0, sides, sides + 5, sides < 0)
+        return int(decoding._largest_ratios(windows, tf.constant([[400, 400]]), size, decoding.RATIOS)[0])
+
+    assert [ratio(39), ratio(40), ratio(80), ratio(160), ratio(400)] == [1, 2, 4, 8, 8]
+    assert ratio(400, 40) == 2

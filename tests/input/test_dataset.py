@@ -1,0 +1,274 @@
+"""MixSizeDataset: the plan's batches, bitwise the same however they are made."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_mixsize as kms
+from keras_mixsize.images.rendering import to_float
+from keras_mixsize.images.transform import mirror_inputs
+from keras_mixsize.input.drawing import draw_bucket, draw_samples
+from keras_mixsize.regimes.plan import Plan
+
+
+def batches(dataset, count):
+    return [tuple(part.numpy() for part in batch) for batch in itertools.islice(dataset, count)]
+
+
+def assert_equal_batches(first, second):
+    assert len(first) == len(second)
+    for (images, labels), (other_images, other_labels) in zip(first, second):
+        np.testing.assert_array_equal(images, other_images)
+        np.testing.assert_array_equal(labels, other_labels)
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "independent"])
+def test_the_input_graph_draws_the_plan(regime, sampling):
+    plan = Plan(regime, num_examples=300, seed=11, sampling=sampling)
+    for step in [0, 1, plan.steps_per_epoch, 12_345]:
+        expected = plan.at(step)
+        assert int(draw_bucket(plan, tf.constant(step, tf.int64))) == expected.bucket_index
+        stream = tf.range(expected.first_sample, expected.first_sample + expected.bucket.batch, dtype=tf.int64)
+        indices, passes = draw_samples(plan, stream)
+        np.testing.assert_array_equal(indices, expected.indices)
+        np.testing.assert_array_equal(passes, expected.passes)
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "independent"])
+def test_batches_have_the_planned_shapes_and_labels_over_three_epochs(small_arrays, regime, sampling):
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, seed=7, sampling=sampling)
+    for number, (images, labels) in enumerate(batches(train, 3 * train.steps_per_epoch)):
+        step = train.plan.at(number)
+        bucket = step.bucket
+        assert images.shape == (bucket.images, bucket.size, bucket.size, 1) and images.dtype == np.float32
+        assert images.min() >= 0 and images.max() <= 1
+        np.testing.assert_array_equal(labels, np.tile(small_arrays[1][step.indices], bucket.duplicates))
+
+
+def test_without_augmentation_images_are_the_planned_examples_resized(small_arrays, regime):
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, augmentation=kms.WholeImage())
+    for number, (images, _) in enumerate(batches(train, 12)):
+        step = train.plan.at(number)
+        examples = np.tile(small_arrays[0][step.indices], (step.bucket.duplicates, 1, 1, 1))
+        size = step.bucket.size
+        expected = tf.image.resize(examples, [size, size], antialias=True) / 255
+        np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("other", [2, 8, tf.data.AUTOTUNE])
+def test_batches_are_bitwise_equal_whatever_the_parallelism(small_arrays, regime, other):
+    options = {"regime": regime, "seed": 3}
+    one = kms.MixSizeDataset.from_arrays(*small_arrays, **options, parallel_calls=1)
+    many = kms.MixSizeDataset.from_arrays(*small_arrays, **options, parallel_calls=other)
+    assert_equal_batches(batches(one, 30), batches(many, 30))
+
+
+def test_two_iterations_give_the_same_batches_and_two_seeds_do_not(small_arrays, regime):
+    first, second = (kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, seed=seed) for seed in (3, 4))
+    assert_equal_batches(batches(first, 5), batches(first, 5))
+    assert any(a[0].shape != b[0].shape or (a[0] != b[0]).any() for a, b in zip(batches(first, 5), batches(second, 5)))
+
+
+def test_starting_later_skips_without_changing_what_follows(train):
+    whole = batches(train, 50)
+    for step in (1, 17, 49):
+        assert_equal_batches(batches(train.starting_at(step), 50 - step), whole[step:])
+
+
+def test_the_state_of_an_iterator_is_small_and_can_be_restored(train, tmp_path):
+    iterator = iter(train)
+    for _ in range(7):
+        next(iterator)
+    checkpoint = tf.train.Checkpoint(iterator=iterator)
+    path = checkpoint.write(str(tmp_path / "iterator"))
+    expected = [next(iterator)[0].numpy() for _ in range(5)]
+    checkpoint.read(path)
+    for images in expected:
+        np.testing.assert_array_equal(next(iterator)[0], images)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_read_slices_of_the_same_global_batches(small_arrays, workers):
+    regime = kms.Regime.parse("16x24x2:0.5,24x12x1:0.5")
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, seed=7)
+    parts = [batches(train.shard(workers, index), 10) for index in range(workers)]
+    for number, (images, labels) in enumerate(batches(train, 10)):
+        bucket = train.plan.at(number).bucket
+        by_copy = [part[number][0].reshape(bucket.duplicates, -1, *images.shape[1:]) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(by_copy, axis=1).reshape(images.shape), images)
+        label_parts = [part[number][1].reshape(bucket.duplicates, -1) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(label_parts, axis=1).ravel(), labels)
+
+
+def test_copies_of_an_image_differ_and_lie_a_batch_apart(train):
+    number = next(step for step in range(50) if train.plan.at(step).bucket.duplicates == 2)
+    images, labels = batches(train.starting_at(number), 1)[0]
+    batch = train.plan.at(number).bucket.batch
+    np.testing.assert_array_equal(labels[:batch], labels[batch:])
+    differing = (images[:batch] != images[batch:]).any(axis=(1, 2, 3))
+    assert differing.mean() > 0.9
+
+
+def test_the_same_example_is_augmented_anew_in_the_next_pass(small_arrays):
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(32, 60), seed=1)
+    passes = [{}, {}]
+    for number, (images, _) in enumerate(batches(train, 10)):
+        step = train.plan.at(number)
+        passes[step.pass_index] |= dict(zip(step.indices.tolist(), images))
+    differing = [(passes[0][index] != passes[1][index]).any() for index in range(300)]
+    assert np.mean(differing) > 0.9
+
+
+def test_uint8_batches_are_the_float_batches_rounded(small_arrays, regime):
+    floats = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime)
+    bytes_ = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, dtype="uint8")
+    for (images, _), (rounded, _) in zip(batches(floats, 4), batches(bytes_, 4)):
+        assert rounded.dtype == np.uint8
+        np.testing.assert_array_equal(rounded, np.round(images * 255))
+
+
+def test_at_size_gives_one_size_within_the_budget_but_no_tiny_batches(train):
+    for size, batch in [(8, train.plan.regime.base.cost // 64), (40, 32)]:
+        images, labels = batches(train.at_size(size), 1)[0]
+        assert images.shape == (batch, size, size, 1) and labels.shape == (batch,)
+    with pytest.raises(ValueError, match="size must be an integer of at least 1, got 0"):
+        train.at_size(0)
+
+
+@pytest.mark.parametrize(
+    "place, change", [("image_map", lambda i, s: i[1:]), ("batch_map", lambda i, y, s: (i[1:], y))]
+)
+def test_a_map_that_changes_the_shape_is_refused(small_arrays, regime, place, change):
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, **{place: change})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image_map and batch_map must keep the shape"):
+        next(iter(train))
+
+
+def test_a_folder_gives_the_same_batches_with_1_and_8_parallel_calls(tmp_path, regime):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        pixels = rng.integers(0, 256, (20 + number % 7, 30, 3)).astype(np.uint8)
+        path = tmp_path / f"class{number % 2}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tf.io.encode_png(pixels).numpy())
+    one, many = (kms.MixSizeDataset.from_folder(tmp_path, regime=regime, parallel_calls=calls) for calls in (1, 8))
+    first = batches(one, 8)
+    assert_equal_batches(first, batches(many, 8))
+    for number, (images, labels) in enumerate(first):
+        step = one.plan.at(number)
+        assert images.shape == (step.bucket.images, step.bucket.size, step.bucket.size, 3)
+        np.testing.assert_array_equal(labels, np.tile(one.source.labels[step.indices], step.bucket.duplicates))
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "uint8"}, {"interpolation": "nearest"}])
+def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_files, regime, options):
+    train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=7, **options).starting_at(3)
+    for (images, labels), (inputs, same_labels) in zip(train.take(6), train.for_step()):
+        assert inputs["images"].dtype == tf.uint8 and inputs["mirrored"].shape == labels.shape
+        assert 0 < np.count_nonzero(inputs["mirrored"]) < len(labels)
+        finished = mirror_inputs(inputs) if images.dtype == tf.uint8 else to_float(mirror_inputs(inputs))
+        np.testing.assert_array_equal(finished, images)
+        np.testing.assert_array_equal(same_labels, labels)
+
+
+def test_the_training_step_gets_images_as_they_are_where_they_are_floats(train, small_files, regime):
+    for options in ({"decode": "exact"}, {"image_map": lambda image, seed: image}, {"batch_map": kms.images.MixUp(10)}):
+        floats = kms.MixSizeDataset.from_source(small_files, regime=regime, **options)
+        assert floats.for_step() is floats
+    assert_equal_batches(batches(train, 2), batches(train.for_step(), 2))
+    assert train.starting_at(0) is train and train.starting_at(1) is not train
+
+
+@pytest.mark.filterwarnings("default")
+def test_from_tfds_trains_on_the_named_split(regime):
+    import tensorflow_datasets as tfds
+
+    with tfds.testing.mock_data(num_examples=40):
+        train = kms.MixSizeDataset.from_tfds("cifar10", split="train", regime=regime, seed=0)
+    images, labels = batches(train, 1)[0]
+    assert images.shape[-1] == 3 and train.source.num_examples == 40 and len(images) == len(labels)
+
+
+def test_from_embedded_is_the_fashion_subset(regime):
+    train = kms.MixSizeDataset.from_embedded(regime=regime)
+    assert train.source.num_examples == 10_000 and batches(train, 1)[0][0].shape[-1] == 1
+
+
+# As a tf.data.Dataset, with any Keras model
+
+
+def test_it_is_an_endless_tf_data_dataset(train):
+    assert isinstance(train, tf.data.Dataset)
+    assert train.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert len(batches(train.take(3).map(lambda images, labels: (images + 1, labels)), 5)) == 3
+
+
+def keras_model(network):
+    network.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return network
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+def test_a_plain_keras_model_goes_on_in_the_plan_with_steps_per_epoch(network, train):
+    seen = []
+
+    class Recorder(keras.layers.Layer):
+        def call(self, images):
+            tf.py_function(lambda shape: seen.append(tuple(shape.numpy())), [tf.shape(images)], [])
+            return images
+
+    inputs = keras.Input((None, None, 1))
+    model = keras_model(keras.Model(inputs, network(Recorder()(inputs))))
+    model.fit(train, epochs=3, steps_per_epoch=7, verbose=0, shuffle=False)
+    expected = [train.plan.at(step).bucket for step in range(21)]
+    assert seen[-21:] == [(bucket.images, bucket.size, bucket.size, 1) for bucket in expected]
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+def test_a_plain_keras_fit_without_steps_is_refused(network, train):
+    with pytest.raises(ValueError, match=f"steps_per_epoch={train.steps_per_epoch}.*MixSizeModel"):
+        keras_model(network).fit(train, epochs=2, verbose=0)
+
+
+def test_a_plain_keras_evaluate_without_steps_is_refused(network, train):
+    with pytest.raises(ValueError, match="endless"):
+        keras_model(network).evaluate(train, verbose=0)
+
+
+# Bad input
+
+
+def test_a_plan_for_other_examples_is_refused(train, regime):
+    with pytest.raises(ValueError, match="plan is for 200 examples, but the source has 300"):
+        kms.MixSizeDataset(train.source, Plan(regime, num_examples=200))
+
+
+def test_a_batch_that_workers_cannot_share_is_refused(train):
+    with pytest.raises(ValueError, match="divisible by the 5 workers.*got 16 at size 16.*multiple_of"):
+        train.shard(5, 0)
+
+
+def test_fewer_examples_than_a_batch_are_refused(small_arrays, regime):
+    images, labels = small_arrays
+    with pytest.raises(ValueError, match="at least the largest batch, got 10 examples for a batch of 16"):
+        kms.MixSizeDataset.from_arrays(images[:10], labels[:10], regime=regime)
+
+
+def test_an_unknown_option_is_refused(small_arrays, regime):
+    with pytest.raises(TypeError, match="augmentatoin"):
+        kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, augmentatoin=None)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("place", ["image_map", "batch_map"])
+def test_a_keras_cv_layer_runs_inside_the_pipeline(small_arrays, regime, place):
+    images, labels = np.repeat(small_arrays[0], 3, axis=-1), small_arrays[1]
+    layer = kms.images.rand_augment()
+    train = kms.MixSizeDataset.from_arrays(images, labels, regime=regime, **{place: layer})
+    plain = kms.MixSizeDataset.from_arrays(images, labels, regime=regime)
+    for (changed, _), (unchanged, _) in zip(batches(train, 3), batches(plain, 3)):
+        assert changed.shape == unchanged.shape and np.isfinite(changed).all()
+        assert np.abs(changed - unchanged).max() > 0.01
