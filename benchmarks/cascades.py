@@ -14,9 +14,9 @@ import pathlib
 
 import numpy as np
 from absl import app, flags
-from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
 from keras_mixsize.evaluation.report import Accuracy, CascadePoint
 from keras_mixsize.export.cascade import Cascade, fit_cascade
 

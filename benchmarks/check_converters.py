@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
-from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
 from keras_mixsize.export.preprocessing import Preprocessing
 
 EXPORTED = flags.DEFINE_string("exported", "runs/serve/exported", "What export.py wrote.")

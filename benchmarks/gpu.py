@@ -23,9 +23,9 @@ import numpy as np
 import rich.table
 import tensorflow as tf
 from absl import app, flags
-from keras_mixsize.cli.run import console, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import console, replace_file, versions
 from keras_mixsize.recipes.table import RECIPES
 from keras_mixsize.training.complexity import peak_memory
 

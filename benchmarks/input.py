@@ -30,9 +30,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 from input_contenders import FINISHED, FOUR, FOUR_QUICK, LIMIT, OURS, PILLOW, PLAIN, QUICK
-from keras_mixsize.cli.run import console, replace_file, versions
 from PIL import Image
 
+from keras_mixsize.cli.run import console, replace_file, versions
 from keras_mixsize.images.augmentations import RandomResizedCrop
 from keras_mixsize.images.decoding import render_encoded
 from keras_mixsize.images.rendering import to_float

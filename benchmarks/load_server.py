@@ -24,9 +24,9 @@ import zlib
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from keras_mixsize.cli.run import console, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import console, replace_file, versions
 
 ROOT = pathlib.Path(__file__).parents[1]
 EXPORTED = flags.DEFINE_string("exported", "runs/serve/exported", "What export.py wrote, with samples/.")

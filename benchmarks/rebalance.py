@@ -16,9 +16,9 @@ import statistics
 import keras
 import rich.table
 from absl import app, flags
-from keras_mixsize.cli.run import console, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import console, replace_file, versions
 
 MODEL = flags.DEFINE_enum("model", "resnet44", kms.models.names(), "Network.")
 REGIME = flags.DEFINE_string("regime", "cifar/d+", "Preset.")

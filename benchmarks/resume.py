@@ -24,9 +24,9 @@ import time
 import keras
 import numpy as np
 from absl import app, flags
-from keras_mixsize.cli.run import console, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import console, replace_file, versions
 
 NETWORKS = flags.DEFINE_list(
     "networks", ["resnet44:32:10", "wrn28_10:4:6"], "Each as name:batch:W; none keeps what the file has."

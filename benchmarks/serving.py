@@ -18,9 +18,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
-from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
 from keras_mixsize.evaluation.calibration import get_statistics
 
 PARTS = 10  # of the calls, each with a ratio of its own

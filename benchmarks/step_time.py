@@ -18,9 +18,9 @@ import numpy as np
 import rich.table
 import tensorflow as tf
 from absl import app, flags
-from keras_mixsize.cli.run import console, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import console, replace_file, versions
 
 MODEL = flags.DEFINE_enum("model", "resnet14", kms.models.names(), "Network of the step times.")
 ROUNDS = flags.DEFINE_integer("rounds", 9, "Turns of each measurement.", lower_bound=3)

@@ -17,9 +17,9 @@ import time
 import keras
 import tensorflow as tf
 from absl import app, flags
-from keras_mixsize.cli.run import replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import replace_file, versions
 
 NETWORK = flags.DEFINE_enum("network", "resnet44", kms.models.names(), "Network.")
 BATCH = flags.DEFINE_integer("batch", 32, "Base batch at 32 px.", lower_bound=4)

@@ -21,9 +21,9 @@ import keras
 import numpy as np
 import rich.table
 from absl import app, flags
-from keras_mixsize.cli.run import PRECISIONS, console, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import PRECISIONS, console, replace_file, versions
 from keras_mixsize.recipes.paper import PAPER
 from keras_mixsize.recipes.table import RECIPES
 from keras_mixsize.training.complexity import peak_memory

@@ -13,9 +13,9 @@ import pathlib
 
 from absl import app, flags
 from demo import configs
-from keras_mixsize.cli.run import RunConfig, build_model, console, make_dataset, replace_file, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import RunConfig, build_model, console, make_dataset, replace_file, versions
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the full set's *-ubyte.gz files.", required=True)
 MODES = flags.DEFINE_list("choose_modes", ["baseline", "d+"], "Regimes to try.")

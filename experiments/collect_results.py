@@ -13,9 +13,9 @@ import pathlib
 import statistics
 
 from absl import app, flags
-from keras_mixsize.cli.run import console, replace_file
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import console, replace_file
 from keras_mixsize.recipes.paper import PAPER
 from keras_mixsize.recipes.recipe import Recipe
 from keras_mixsize.recipes.table import RECIPES

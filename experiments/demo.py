@@ -13,9 +13,9 @@ import shutil
 import time
 
 from absl import app, flags
-from keras_mixsize.cli.run import RunConfig, console, replace_file, run, versions
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import RunConfig, console, replace_file, run, versions
 
 OUTPUT = flags.DEFINE_string("output", "runs/demo", "Folder for the results.")
 EPOCHS = flags.DEFINE_integer("epochs", 9, "Epochs of the baseline; the others get the same cost.", lower_bound=1)

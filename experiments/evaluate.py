@@ -11,6 +11,7 @@ import pathlib
 
 import keras
 from absl import app, flags
+
 from keras_mixsize.cli.run import RunConfig, evaluate, first_examples, load_source, make_dataset, replace_file
 
 RUNS = flags.DEFINE_list("runs", None, "Folders of finished runs.", required=True)

@@ -17,6 +17,8 @@ import re
 import keras
 import numpy as np
 from absl import app, flags, logging
+
+import keras_mixsize as kms
 from keras_mixsize.cli.run import (
     RunConfig,
     console,
@@ -27,8 +29,6 @@ from keras_mixsize.cli.run import (
     replace_file,
     versions,
 )
-
-import keras_mixsize as kms
 from keras_mixsize.evaluation import Accuracy
 
 RUN = flags.DEFINE_string("run", None, "Folder of a finished run.", required=True)

@@ -19,9 +19,9 @@ and TensorBoard logs into the output folder.
 import dataclasses
 
 from absl import app, flags
-from keras_mixsize.cli.run import PRECISIONS, STRATEGIES, RunConfig, choose_regime, console, run
 
 import keras_mixsize as kms
+from keras_mixsize.cli.run import PRECISIONS, STRATEGIES, RunConfig, choose_regime, console, run
 
 RECIPE = flags.DEFINE_string("recipe", "embedded/resnet8/d+", "Data set, network and mode; --list shows them.")
 LIST = flags.DEFINE_boolean("list", False, "Print every recipe and stop.")
