@@ -1,7 +1,10 @@
 """Helpers of tests: image files, TFRecord shards, and rendering a source's examples."""
 
+import io
+
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from keras_mixsize.images.augmentations import WholeImage
 from keras_mixsize.images.rendering import to_float
@@ -54,3 +57,31 @@ def render(source, indices, size=16, duplicates=1, augmentation=None):
     seeds = tf.cast(tf.range(len(indices) * duplicates, dtype=tf.int64), tf.uint32)
     transform = Transform(augmentation=augmentation or WholeImage())
     return to_float(source.render(tf.constant(indices, tf.int64), seeds, tf.constant(size), transform)).numpy()
+
+
+def photograph(height=210, width=275, channels=3, seed=0):
+    """Return smooth shapes with texture, uint8 `[height, width, channels]`: like a photograph, it has all frequencies."""
+    draws = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    waves = sum(
+        np.sin(
+            x[..., None] * draws.normal(0, f, channels) + y[..., None] * draws.normal(0, f, channels) + draws.random()
+        )
+        / (1 + 8 * f)
+        for f in (0.01, 0.03, 0.1, 0.3, 0.9, 1.5)
+    )
+    pixels = 127 + 45 * waves + draws.normal(0, 6, (height, width, channels))
+    return np.clip(pixels, 0, 255).astype(np.uint8).squeeze()
+
+
+def saved(pixels, form="JPEG", mode=None, **options):
+    """Return pixels as the bytes of a file that Pillow writes, of good quality unless `options` say otherwise."""
+    stream, image = io.BytesIO(), Image.fromarray(pixels)
+    options = {"quality": 92} | options if form == "JPEG" else options
+    (image.convert(mode) if mode else image).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def seeds(count):
+    """Return seeds of copies, uint32 `[count]`, always the same."""
+    return tf.cast(np.random.default_rng(5).integers(0, 2**32, count), tf.uint32)

@@ -1,7 +1,7 @@
 """Images: bytes to pixels, pure functions inside the graph.
 
-`headers` reads formats and sizes, `augmentations` draws which window of an image each copy shows, `rendering` and
-`decoding` make its pixels, `transform` is all of it as one value. `mixing` and `randaugment` change finished images.
+`headers` and `formats` read what kind of file it is, `augmentations` draws which window each copy shows, `rendering`,
+`regions` and `decoding` make its pixels, `transform` is all of it as one value. `mixing` and `randaugment` change finished images.
 
     transform = Transform(PadCropFlip(padding=4), batch_map=MixUp(classes=10))
     pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] uint8
@@ -16,7 +16,8 @@ from keras_mixsize.images.augmentations import (
     Windows,
     uniform,
 )
-from keras_mixsize.images.decoding import decode, render_batch, render_encoded
+from keras_mixsize.images.decoding import render_batch, render_encoded
+from keras_mixsize.images.formats import decode
 from keras_mixsize.images.headers import PIXEL_LIMIT
 from keras_mixsize.images.mixing import CutMix, MixUp, OneOf
 from keras_mixsize.images.randaugment import RandAugment, rand_augment

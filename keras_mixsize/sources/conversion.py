@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.files import in_parallel, replaced
-from keras_mixsize.images.decoding import decode
+from keras_mixsize.images.formats import decode
 from keras_mixsize.sources.arrays import ArraySource
 from keras_mixsize.sources.damage import BROKEN, FAULTS, GOOD, data_fault
 from keras_mixsize.sources.encoded import EncodedSource, FileSource, RecordSource

@@ -16,7 +16,8 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.images.decoding import decode, render_batch
+from keras_mixsize.images.decoding import render_batch
+from keras_mixsize.images.formats import decode
 from keras_mixsize.images.transform import images_of
 from keras_mixsize.sources.arrays import on_host
 from keras_mixsize.sources.damage import GOOD, Damaged, DamagePolicy, SkipList, attempt, data_fault, fault_of, refuse

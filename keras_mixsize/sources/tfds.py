@@ -15,7 +15,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.images.decoding import decode
+from keras_mixsize.images.formats import decode
 from keras_mixsize.sources.array_records import ArrayRecordSource
 from keras_mixsize.sources.arrays import ArraySource
 from keras_mixsize.sources.encoded import BytesSource, EncodedSource, RecordSource

@@ -8,39 +8,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from pictures import photograph, saved, seeds
 from PIL import Image
 
-from keras_mixsize.images import decoding
-from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop, WholeImage, Windows
+from keras_mixsize.images import decoding, formats
+from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.images.transform import Transform, mirror_inputs
-
-
-def picture(height=210, width=275, channels=3, seed=0):
-    """Return smooth shapes with texture, uint8 `[height, width, channels]`: like a photograph, it has all frequencies."""
-    draws = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    waves = sum(
-        np.sin(
-            x[..., None] * draws.normal(0, f, channels) + y[..., None] * draws.normal(0, f, channels) + draws.random()
-        )
-        / (1 + 8 * f)
-        for f in (0.01, 0.03, 0.1, 0.3, 0.9, 1.5)
-    )
-    pixels = 127 + 45 * waves + draws.normal(0, 6, (height, width, channels))
-    return np.clip(pixels, 0, 255).astype(np.uint8).squeeze()
-
-
-def encoded(pixels, form="JPEG", mode=None, **options):
-    """Return the picture as a file."""
-    stream, image = io.BytesIO(), Image.fromarray(pixels)
-    (image.convert(mode) if mode else image).save(
-        stream, form, **({"quality": 92} | options if form == "JPEG" else options)
-    )
-    return stream.getvalue()
-
-
-def seeds(count):
-    return tf.cast(np.random.default_rng(5).integers(0, 2**32, count), tf.uint32)
 
 
 def windows_of(augmentation, height, width, copies):
@@ -59,32 +32,13 @@ def with_pillow(data, window, size):
 
 @pytest.mark.parametrize("size", [16, 40, 64, 230])
 def test_exact_decoding_is_that_of_pillow(size):
-    data = encoded(picture())
+    data = saved(photograph())
     transform = Transform(RandomResizedCrop(), decode="exact")
     rendered = decoding.render_encoded(tf.constant(data), seeds(3), size, transform, 3)
     for pixels, *window in zip(
         rendered.numpy(), *(field.numpy() for field in windows_of(RandomResizedCrop(), 210, 275, 3))
     ):
         np.testing.assert_allclose(255 * pixels, with_pillow(data, window, size), atol=2.1)  # Pillow rounds twice
-
-
-@pytest.mark.parametrize("subsampling", [0, 1, 2])
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("ratio", [1, 2, 4, 8])
-def test_parts_have_the_pixels_of_the_whole_image(subsampling, progressive, ratio):
-    data = encoded(picture(203, 277), subsampling=subsampling, progressive=progressive)
-    whole = tf.io.decode_jpeg(data, 3, ratio=ratio).numpy()
-    for seed in range(12):
-        windows = RandomResizedCrop(flip=False).windows(
-            tf.constant([203.0]), tf.constant([277.0]), seeds(seed + 1)[-1:]
-        )
-        parts = decoding.covering_parts(windows, tf.constant([[203, 277]]), tf.constant([ratio]))
-        part = tf.io.decode_and_crop_jpeg(data, parts.boxes[0], 3, ratio=ratio).numpy()
-        (top, left), (height, width) = parts.starts[0].numpy(), parts.extents[0].numpy()
-        y, x = np.round([windows.top[0] / ratio, windows.left[0] / ratio]).astype(int)
-        np.testing.assert_array_equal(
-            part[top : top + height, left : left + width], whole[y : y + height, x : x + width]
-        )
 
 
 @pytest.mark.parametrize("size", [12, 20, 32, 50, 96, 150])
@@ -94,7 +48,7 @@ def test_the_fast_path_is_never_worse_than_plain_bilinear(size, copies, antialia
     transform = Transform(RandomResizedCrop(), antialias=antialias)
     fast, plain = [], []
     for number in range(4):
-        data = encoded(picture(seed=number))
+        data = saved(photograph(seed=number))
         rendered = decoding.render_encoded(tf.constant(data), seeds(copies), size, transform, 3).numpy()
         windows = windows_of(RandomResizedCrop(), 210, 275, copies)
         decoded = tf.io.decode_jpeg(data, 3).numpy()
@@ -108,7 +62,7 @@ def test_the_fast_path_is_never_worse_than_plain_bilinear(size, copies, antialia
 
 
 def test_windows_over_the_border_are_black_outside():
-    data = encoded(np.full((40, 40, 3), 255, np.uint8))
+    data = saved(np.full((40, 40, 3), 255, np.uint8))
     for how in ("fast", "exact"):
         rendered = decoding.render_encoded(
             tf.constant(data), seeds(8), 40, Transform(PadCropFlip(8, flip=False), decode=how), 3
@@ -122,7 +76,7 @@ def test_windows_over_the_border_are_black_outside():
 
 
 def test_a_flip_is_the_mirror_image():
-    data, window = tf.constant(encoded(picture())), windows_of(WholeImage(), 210, 275, 2)
+    data, window = tf.constant(saved(photograph())), windows_of(WholeImage(), 210, 275, 2)
 
     class Both:
         def windows(self, heights, widths, seeds):
@@ -133,8 +87,8 @@ def test_a_flip_is_the_mirror_image():
 
 
 def test_fast_decoding_rounds_to_bytes():
-    pixels = picture(64, 64)
-    data = tf.constant(encoded(pixels, "PNG"))
+    pixels = photograph(64, 64)
+    data = tf.constant(saved(pixels, "PNG"))
     unchanged = decoding.render_encoded(data, seeds(1), 64, Transform(), 3)
     assert unchanged.dtype == tf.uint8
     np.testing.assert_array_equal(unchanged[0], pixels)
@@ -144,7 +98,7 @@ def test_fast_decoding_rounds_to_bytes():
 
 
 def test_mirroring_can_be_left_to_the_training_step():
-    data, transform = tf.constant(encoded(picture())), Transform(RandomResizedCrop())
+    data, transform = tf.constant(saved(photograph())), Transform(RandomResizedCrop())
     whole = decoding.render_encoded(data, seeds(9), 40, transform, 3)
     left = decoding.render_encoded(data, seeds(9), 40, dataclasses.replace(transform, in_step=True), 3)
     assert 0 < np.count_nonzero(left["mirrored"]) < 9
@@ -157,7 +111,7 @@ def test_an_augmentation_may_say_what_is_mirrored_in_numbers():
             which = tf.numpy_function(lambda: np.float32([0, 1, 1]), [], tf.float32)
             return WholeImage().windows(heights, widths, seeds)._replace(mirrored=which)
 
-    data = tf.constant(encoded(picture()))
+    data = tf.constant(saved(photograph()))
     left = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers(), in_step=True), 3)
     np.testing.assert_array_equal(left["mirrored"], [False, True, True])
     whole = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers()), 3)
@@ -166,7 +120,7 @@ def test_an_augmentation_may_say_what_is_mirrored_in_numbers():
 
 @pytest.mark.parametrize("how", ["fast", "exact"])
 def test_a_batch_is_its_images_duplicate_major(how):
-    files = [encoded(picture(seed=1)), encoded(picture(90, 130), "PNG"), encoded(picture(300, 500, seed=2))]
+    files = [saved(photograph(seed=1)), saved(photograph(90, 130), "PNG"), saved(photograph(300, 500, seed=2))]
     transform, stored = Transform(RandomResizedCrop(), decode=how), tf.constant(files)
     read = lambda index: tf.gather(stored, index)  # noqa: E731
     drawn = seeds(6)
@@ -177,14 +131,9 @@ def test_a_batch_is_its_images_duplicate_major(how):
         np.testing.assert_array_equal(batch[number::3], alone)
 
 
-def test_sizes_come_from_the_header():
-    for data in (encoded(picture(33, 57)), encoded(picture(33, 57), "PNG"), encoded(picture(33, 57), progressive=True)):
-        np.testing.assert_array_equal(decoding.image_sides(tf.constant(data)), [33, 57])
-
-
 def bomb():
     """Return a PNG header of 100,000 x 100,000 pixels, without any."""
-    data = bytearray(encoded(picture(8, 8), "PNG"))
+    data = bytearray(saved(photograph(8, 8), "PNG"))
     data[16:24] = (100_000).to_bytes(4, "big") * 2
     return bytes(data)
 
@@ -196,8 +145,8 @@ def bomb():
         (b"GIF89a" + bytes(40), "neither a JPEG nor a PNG"),
         (b"\x89PNG\r\n\x1a\n", "neither a JPEG nor a PNG"),
         (b"\xff\xd8\xff", "JPEG"),
-        (encoded(picture())[:300], "JPEG"),
-        (encoded(picture(), "PNG")[:300], "PNG"),
+        (saved(photograph())[:300], "JPEG"),
+        (saved(photograph(), "PNG")[:300], "PNG"),
         (bomb(), r"1 to 178000000 pixels"),
     ],
 )
@@ -207,7 +156,7 @@ def test_what_cannot_be_decoded_is_refused(data, message):
 
 
 def test_the_pixel_limit_can_be_set():
-    data = tf.constant(encoded(picture(20, 30)))
+    data = tf.constant(saved(photograph(20, 30)))
     assert decoding.render_encoded(data, seeds(1), 8, Transform(), 3, pixel_limit=600).shape == (1, 8, 8, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="1 to 599 pixels"):
         decoding.render_encoded(data, seeds(1), 8, Transform(), 3, pixel_limit=599)
@@ -216,16 +165,16 @@ def test_the_pixel_limit_can_be_set():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("how", ["fast", "exact"])
 def test_other_kinds_of_pixels_are_converted(channels, how):
-    colour, grey = picture(64, 64), picture(64, 64, 1)
+    colour, grey = photograph(64, 64), photograph(64, 64, 1)
     transparent = np.concatenate([colour, np.full((64, 64, 1), 128, np.uint8)], axis=-1)
     deep = grey.astype(np.uint16) * 257
     kinds = {
-        "grey JPEG": (encoded(grey), grey),
-        "CMYK JPEG": (encoded(colour, mode="CMYK"), colour),
-        "grey PNG": (encoded(grey, "PNG"), grey),
-        "RGBA PNG": (encoded(transparent, "PNG"), colour),
-        "16-bit PNG": (encoded(deep, "PNG"), grey),
-        "palette PNG": (encoded(colour, "PNG", "P"), colour),
+        "grey JPEG": (saved(grey), grey),
+        "CMYK JPEG": (saved(colour, mode="CMYK"), colour),
+        "grey PNG": (saved(grey, "PNG"), grey),
+        "RGBA PNG": (saved(transparent, "PNG"), colour),
+        "16-bit PNG": (saved(deep, "PNG"), grey),
+        "palette PNG": (saved(colour, "PNG", "P"), colour),
     }
     if channels == 1:  # TensorFlow has no way from CMYK to grey
         with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG"):
@@ -238,19 +187,11 @@ def test_other_kinds_of_pixels_are_converted(channels, how):
         assert np.abs(rendered - expected).mean() < (20 if name == "palette PNG" else 6), name
 
 
-def test_the_orientation_in_exif_is_ignored():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = encoded(picture(40, 60), exif=exif)
-    np.testing.assert_array_equal(decoding.image_sides(tf.constant(data)), [40, 60])
-    assert decoding.decode(tf.constant(data), 3).shape == (40, 60, 3)
-
-
 def test_huge_windows_are_averaged_over_areas_too():
     pixels = np.random.default_rng(0).integers(0, 256, (2200, 2200, 3)).astype(np.uint8)
     assert decoding._HUGE < 2200 * 2200
     rendered = decoding.render_encoded(
-        tf.constant(encoded(pixels, "PNG", compress_level=1)), seeds(1), 40, Transform(), 3
+        tf.constant(saved(pixels, "PNG", compress_level=1)), seeds(1), 40, Transform(), 3
     )
     expected = pixels.reshape(40, 55, 40, 55, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(tf.cast(rendered[0], tf.float32), expected, atol=0.51)
@@ -259,8 +200,8 @@ def test_huge_windows_are_averaged_over_areas_too():
 HUGE_WINDOW = """
 import pathlib, re, sys
 import tensorflow as tf
-from keras_mixsize import decoding
-from keras_mixsize.transform import Transform
+from keras_mixsize.images import decoding
+from keras_mixsize.images.transform import Transform
 
 def peak(path):
     decoding.render_encoded(tf.io.read_file(path), tf.constant([1], tf.uint32), 40, Transform(), 3)
@@ -283,17 +224,7 @@ def test_huge_windows_are_not_held_as_floats(tmp_path):
 
 
 def test_nearest_picks_pixels():
-    data = encoded(picture(), "JPEG")
-    whole = decoding.decode(tf.constant(data), 3)
+    data = saved(photograph(), "JPEG")
+    whole = formats.decode(tf.constant(data), 3)
     rendered = decoding.render_encoded(tf.constant(data), seeds(1), 30, Transform(interpolation="nearest"), 3)
     np.testing.assert_array_equal(rendered[0], tf.image.resize(whole, [30, 30], "nearest"))
-
-
-def test_the_scale_is_chosen_by_the_smallest_window():
-    def ratio(*sides, size=20):
-        sides = tf.constant(sides, tf.float32)
-        windows = Windows(sides * 0, sides * 0, sides, sides + 5, sides < 0)
-        return int(decoding._largest_ratios(windows, tf.constant([[400, 400]]), size, decoding.RATIOS)[0])
-
-    assert [ratio(39), ratio(40), ratio(80), ratio(160), ratio(400)] == [1, 2, 4, 8, 8]
-    assert ratio(400, 40) == 2

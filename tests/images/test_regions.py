@@ -1,0 +1,38 @@
+"""Regions: what is decoded of a file has the pixels of the whole image, at a scale that every window allows."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from pictures import photograph, saved, seeds
+
+from keras_mixsize.images import regions
+from keras_mixsize.images.augmentations import RandomResizedCrop, Windows
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_regions_have_the_pixels_of_the_whole_image(subsampling, progressive, scale):
+    data = saved(photograph(203, 277), subsampling=subsampling, progressive=progressive)
+    whole = tf.io.decode_jpeg(data, 3, ratio=scale).numpy()
+    for seed in range(12):
+        windows = RandomResizedCrop(flip=False).windows(
+            tf.constant([203.0]), tf.constant([277.0]), seeds(seed + 1)[-1:]
+        )
+        found = regions.covering_regions(windows, tf.constant([[203, 277]]), tf.constant([scale]))
+        region = tf.io.decode_and_crop_jpeg(data, found.boxes[0], 3, ratio=scale).numpy()
+        (top, left), (height, width) = found.corners[0].numpy(), found.extents[0].numpy()
+        y, x = np.round([windows.top[0] / scale, windows.left[0] / scale]).astype(int)
+        np.testing.assert_array_equal(
+            region[top : top + height, left : left + width], whole[y : y + height, x : x + width]
+        )
+
+
+def test_the_scale_is_chosen_by_the_smallest_window():
+    def scale(*sides, size=20):
+        sides = tf.constant(sides, tf.float32)
+        windows = Windows(sides * 0, sides * 0, sides, sides + 5, sides < 0)
+        return int(regions.largest_scales(windows, tf.constant([[400, 400]]), size)[0])
+
+    assert [scale(39), scale(40), scale(80), scale(160), scale(400)] == [1, 2, 4, 8, 8]
+    assert scale(400, 40) == 2
