@@ -1,6 +1,6 @@
-"""Bucket: one shape of a training step, and the checks of numbers that it shares with `regime` and `plan`.
+"""Bucket: one shape of a training step.
 
-NumPy only, and nothing of the package.
+Neighbours: `regime` (a distribution over buckets), `plan` (their order). NumPy only.
 
     bucket = Bucket(size=24, batch=56, duplicates=2, probability=0.3)
     bucket.images, bucket.cost                  # 112 images, 64,512 pixels

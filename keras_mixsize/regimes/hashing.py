@@ -106,7 +106,7 @@ def shuffled(index: np.ndarray, count: int, key) -> np.ndarray:
     """
     index = np.asarray(index, np.uint32)
     keys = np.broadcast_to(key, index.shape)
-    place = scramble(index, count, keys)
-    while (outside := place >= count).any():
-        place[outside] = scramble(place[outside], count, keys[outside])
-    return place.astype(np.int64)
+    target = scramble(index, count, keys)
+    while (outside := target >= count).any():
+        target[outside] = scramble(target[outside], count, keys[outside])
+    return target.astype(np.int64)

@@ -35,7 +35,7 @@ class Step:
         step: the step's number, from 0.
         epoch: `step // steps_per_epoch`.
         bucket: its shape, for all workers together.
-        bucket_index: the bucket's place in `regime.buckets`.
+        bucket_index: the bucket's index in `regime.buckets`.
         first_sample: position of its first sample in the endless stream of samples.
         indices: int64 `[B]`, the examples (a worker's slice of them after `Plan.shard`).
         pass_index: the pass over the data that its first sample belongs to.
@@ -50,6 +50,10 @@ class Step:
     pass_index: int
     indices: np.ndarray
     passes: np.ndarray
+
+    def __repr__(self) -> str:
+        numbers = f"epoch={self.epoch}, pass_index={self.pass_index}, first_sample={self.first_sample}"
+        return f"Step({self.step}, bucket={str(self.bucket)!r}, {numbers}, {len(self.indices)} indices)"
 
 
 class Plan:
@@ -91,6 +95,11 @@ class Plan:
         self.counts = _apportion(regime.step_shares, self.steps_per_epoch)
         self._epoch = functools.lru_cache(maxsize=4)(self._draw_epoch)
 
+    def __repr__(self) -> str:
+        settings = f"num_examples={self.num_examples}, seed={self.seed}, sampling={self.sampling!r}"
+        slice_of = f", worker={self.worker} of {self.workers}" if self.workers > 1 else ""
+        return f"Plan({str(self.regime)!r}, {settings}{slice_of})"
+
     def shard(self, worker: int, workers: int) -> Plan:
         """Return the same plan as one of several workers sees it: its contiguous slice of every step's indices.
 
@@ -131,11 +140,11 @@ class Plan:
 
     def samples(self, stream: np.ndarray) -> np.ndarray:
         """Return the examples at positions of the endless stream of samples: int64, of `stream`'s shape."""
-        passes, places = np.divmod(stream, self.num_examples)
-        return shuffled(places, self.num_examples, fold(self.key, SAMPLES, passes.astype(np.uint32)))
+        passes, positions = np.divmod(stream, self.num_examples)
+        return shuffled(positions, self.num_examples, fold(self.key, SAMPLES, passes.astype(np.uint32)))
 
     def buckets(self, steps: np.ndarray) -> np.ndarray:
-        """Return the bucket's place in the regime for each step: int64 `[N]` from integers `[N]`."""
+        """Return the index of the bucket in `regime.buckets` for each step: int64 `[N]` from integers `[N]`."""
         epochs, positions = np.divmod(np.asarray(steps, np.int64), self.steps_per_epoch)
         if self.sampling == "independent":
             draws = fold(self.key, BUCKETS, np.asarray(steps).astype(np.uint32)).astype(np.int64)

@@ -1,8 +1,10 @@
-"""Named sizes with their shares, as plain data: the paper's, and small ones for data to be had anywhere.
+"""Presets: named sizes with their shares, as plain data: the paper's, and small ones for data to be had anywhere.
 
 `Regime.preset(name)` turns an entry of `FAMILIES` into a regime; a name is `family/mode`, such as `cifar/d+`.
+Neighbour: `regime`.
 
     preset_names()[:2]              # ['cifar/baseline', 'cifar/b+']
+    FAMILIES["cifar"].sizes[48]     # 0.2
 
 Source: Hoffer et al., arXiv 1908.08986, and the authors' published training code (convNet.pytorch) for the sizes and
 shares of the regime with mean size 224.
@@ -35,6 +37,9 @@ class SizeFamily:
 
     def __post_init__(self):
         object.__setattr__(self, "sizes", types.MappingProxyType(dict(self.sizes)))
+
+    def __reduce__(self):
+        return SizeFamily, (dict(self.sizes), self.base_size, self.base_batch, self.about)
 
 
 FAMILIES: Mapping[str, SizeFamily] = types.MappingProxyType(

@@ -1,7 +1,8 @@
 """Regime: which image sizes a training run uses, how often, and with what batch and duplicates.
 
-A regime is a closed list of buckets: every shape that the trainer will ever see is in it. NumPy only; `plan` draws
-steps from it, `presets` holds the named ones.
+A regime is a closed list of buckets: every shape that the trainer will ever see is in it. NumPy only. Neighbours:
+`solving` (batch and duplicates of a size), `notation` and `table` (its text), `presets` (the named ones), `plan` (draws
+steps from it).
 
     regime = Regime.solve({32: .3, 48: .2, 24: .3, 16: .2}, base_size=32, base_batch=64, grow="duplicates")
     print(regime.table(num_examples=50_000))
@@ -19,7 +20,9 @@ import numpy as np
 from keras_mixsize.arguments import check_choice, check_count, is_number
 from keras_mixsize.regimes import presets
 from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.notation import gives_batch, shapes_of
 from keras_mixsize.regimes.solving import GROW, fit_nearest, fit_within_budget, stretched
+from keras_mixsize.regimes.table import table
 
 SHARE = ("steps", "samples")
 ROUNDING = ("within_budget", "nearest")
@@ -80,7 +83,7 @@ class Regime:
         """Return the regime that spends the base's budget S0^2 * B0 * D0 at every size.
 
         What a small size saves is spent on what `grow` names. A size above the base takes fewer images: first fewer
-        duplicates, then a smaller batch.
+        duplicates, then a smaller batch. The options are keywords, because a user types one or two of them at a time.
 
         - `"batch"` (B+): B = B0 * (S0/S)^2.
         - `"duplicates"` (D+): D = D0 * (S0/S)^2, B at most B0.
@@ -159,19 +162,11 @@ class Regime:
         Raises:
             ValueError: an entry that cannot be read, forms that are mixed, or options that the form does not take.
         """
-        shapes = [_parse_entry(entry) for entry in text.split(",") if entry.strip()]
-        if not shapes:
-            raise ValueError(f'regime text must hold entries such as "32:0.5,24:0.5", got {text!r}')
-        lengths = {len(shape) == 1 for shape, _ in shapes}
-        if len(lengths) > 1:
-            raise ValueError(f"regime text must give batches for all sizes or for none, got {text!r}")
-        if lengths == {True}:
-            sizes = [shape[0] for shape, _ in shapes]
-            if len(set(sizes)) < len(sizes):
-                raise ValueError(f"regime text must name each size once unless it gives batches, got {text!r}")
+        shapes = shapes_of(text)
+        if not gives_batch(shapes[0][0]):
             if not {"base_size", "base_batch"} <= solve_options.keys():
                 raise ValueError(f"regime text {text!r} gives no batches, so base_size and base_batch are needed")
-            return cls.solve({shape[0]: p for shape, p in shapes}, **solve_options)
+            return cls.solve({size: probability for (size,), probability in shapes}, **solve_options)
         if unused := solve_options.keys() - {"share"}:
             raise ValueError(f"regime text {text!r} gives the batches, so it does not take {', '.join(sorted(unused))}")
         return cls(tuple(Bucket(*shape, probability=probability) for shape, probability in shapes), **solve_options)
@@ -181,6 +176,9 @@ class Regime:
     def __str__(self) -> str:
         """Return the buckets as the compact text that `parse` reads; `share`, `base` and `rounding` are not in it."""
         return ",".join(map(str, self.buckets))
+
+    def __repr__(self) -> str:
+        return f"Regime({str(self)!r}, share={self.share!r}, base={str(self.base)!r}, rounding={self.rounding!r})"
 
     def to_json(self) -> str:
         """Return the regime as JSON; `from_json` gives an equal one back."""
@@ -255,7 +253,7 @@ class Regime:
                 )
 
     def check_workers(self, workers: int) -> None:
-        """Raise a ValueError if a bucket's B examples cannot be split evenly over `workers`, which each read their own."""
+        """Raise a ValueError if a bucket's B examples cannot be split evenly over `workers`: each reads its own."""
         check_count("workers", workers)
         for bucket in self.buckets:
             if bucket.batch % workers:
@@ -275,8 +273,8 @@ class Regime:
         """Return the regime with B (or D) changed so that measured step times agree, not pixels.
 
         Pixels are a proxy: overhead per image and per step, and the device's favourite shapes, make a step of the same
-        cost up to some ten percent longer or shorter. A bucket's time is taken to grow in proportion to its images; measure
-        again and repeat where it does not.
+        cost up to some ten percent longer or shorter. A bucket's time is taken to grow in proportion to its images;
+        measure again and repeat where it does not.
 
         Args:
             seconds: measured time of a step of every bucket, as `MixSizeModel.warm_up` gives it:
@@ -309,25 +307,7 @@ class Regime:
         Returns:
             Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute.
         """
-        costs = np.array([bucket.cost for bucket in self.buckets], float) / self.base.cost
-        compute = self.step_shares * costs / (self.step_shares @ costs)
-        lines = ["    S     B   D   cost   steps  samples  compute"]
-        for bucket, *columns in zip(self.buckets, costs, self.step_shares, self.sample_shares, compute):
-            cost, steps, samples, work = columns
-            lines.append(
-                f"{bucket.size:5d} {bucket.batch:5d} {bucket.duplicates:3d} {cost:6.3f} "
-                f"{steps:7.1%} {samples:8.1%} {work:8.1%}"
-            )
-        means = f"mean size {self.mean_size:.1f} px, mean batch {self.mean_batch:.1f}"
-        lines.append(f"{means}, mean cost {self.mean_cost:.3f}")
-        if num_examples is not None:
-            steps = self.steps_per_epoch(num_examples)
-            base_steps = num_examples / self.base.batch
-            lines.append(
-                f"{steps} steps per epoch of {num_examples} examples (base: {base_steps:.0f}), "
-                f"epoch cost {steps * self.mean_cost / base_steps:.3f} of the base's"
-            )
-        return "\n".join(lines)
+        return table(self, num_examples)
 
 
 def _check_probabilities(probabilities: list[float]) -> None:
@@ -351,18 +331,3 @@ def _check_budget(buckets: tuple[Bucket, ...], base: Bucket) -> None:
                 f"budget of {base.cost} (S={base.size} B={base.batch} D={base.duplicates}); "
                 f'take fewer images, or rounding="nearest" to allow it'
             )
-
-
-def _parse_entry(entry: str) -> tuple[tuple[int, ...], float]:
-    """Return ((size[, batch[, duplicates]]), probability) of one entry such as `32x64x1:0.5`."""
-    try:
-        shape, probability = entry.split(":")
-        numbers = tuple(int(part) for part in shape.split("x"))
-        if len(numbers) > 3:
-            raise ValueError("more than three numbers")
-        return numbers, float(probability)
-    except ValueError as error:
-        raise ValueError(
-            f"regime entry {entry!r} cannot be read ({error}); write size:probability, such as 32:0.3, "
-            "or sizexbatchxduplicates:probability, such as 32x64x1:0.3"
-        ) from error

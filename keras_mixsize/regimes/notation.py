@@ -1,0 +1,49 @@
+"""Notation: the compact text of a regime, as a command line's flag holds it.
+
+Pure functions of text, used by `regime`; a `Bucket` prints itself in the same form.
+
+    shapes_of("32x64x1:0.5,16x64x4:0.5")        # [((32, 64, 1), 0.5), ((16, 64, 4), 0.5)]
+    shapes_of("32:0.3,24:0.7")                  # [((32,), 0.3), ((24,), 0.7)]
+"""
+
+from __future__ import annotations
+
+
+def shapes_of(text: str) -> list[tuple[tuple[int, ...], float]]:
+    """Return what each entry of a text says: ((size[, batch[, duplicates]]), probability).
+
+    Args:
+        text: entries separated by commas, `size:probability` throughout or `sizexbatch[xduplicates]:probability`
+            throughout.
+
+    Raises:
+        ValueError: no entry, one that cannot be read, both forms in one text, or a size named twice without batches.
+    """
+    shapes = [_shape_of(entry) for entry in text.split(",") if entry.strip()]
+    if not shapes:
+        raise ValueError(f'regime text must hold entries such as "32:0.5,24:0.5", got {text!r}')
+    if len({gives_batch(shape) for shape, _ in shapes}) > 1:
+        raise ValueError(f"regime text must give batches for all sizes or for none, got {text!r}")
+    sizes = [shape[0] for shape, _ in shapes]
+    if not gives_batch(shapes[0][0]) and len(set(sizes)) < len(sizes):
+        raise ValueError(f"regime text must name each size once unless it gives batches, got {text!r}")
+    return shapes
+
+
+def gives_batch(shape: tuple[int, ...]) -> bool:
+    """Return whether an entry's shape has more than a size."""
+    return len(shape) > 1
+
+
+def _shape_of(entry: str) -> tuple[tuple[int, ...], float]:
+    try:
+        shape, probability = entry.split(":")
+        numbers = tuple(int(part) for part in shape.split("x"))
+        if len(numbers) > 3:
+            raise ValueError("more than three numbers")
+        return numbers, float(probability)
+    except ValueError as error:
+        raise ValueError(
+            f"regime entry {entry!r} cannot be read ({error}); write size:probability, such as 32:0.3, "
+            "or sizexbatchxduplicates:probability, such as 32x64x1:0.3"
+        ) from error
