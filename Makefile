@@ -43,7 +43,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 
 benchmark: $(INSTALLED)
-	$(BIN)/python experiments/benchmark.py
+	$(BIN)/python benchmarks/step_time.py
 
 # tensorflow-cpu takes the place of requirements.txt's tensorflow: the two wheels hold the same files.
 $(INSTALLED): requirements.txt setup.py Makefile

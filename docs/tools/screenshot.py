@@ -2,7 +2,7 @@
 
 make serve &
 pip install playwright          # and Chromium: Debian's package chromium
-python experiments/screenshot.py --url=http://127.0.0.1:8080 --sample=Dress --output=docs/serving_page.png
+python docs/tools/screenshot.py --url=http://127.0.0.1:8080 --sample=Dress --output=docs/serving_page.png
 """
 
 import argparse
