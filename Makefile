@@ -12,7 +12,7 @@ PORT ?= 8080
 TRAINED := $(firstword $(wildcard runs/demo/b+/model.keras) runs/serve/b+/model.keras)
 SERVED ?= runs/serve/exported
 
-.PHONY: demo serve test test-slow test-reliability lint benchmark clean
+.PHONY: demo serve test test-slow test-reliability lint benchmark docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
@@ -44,6 +44,11 @@ lint: $(INSTALLED)
 
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/step_time.py
+
+docs: $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.7' 'mkdocstrings[python]>=1'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "the site is in build/site/index.html"
 
 # tensorflow-cpu takes the place of requirements.txt's tensorflow: the two wheels hold the same files.
 $(INSTALLED): requirements.txt setup.py Makefile

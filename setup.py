@@ -44,6 +44,7 @@ if __name__ == "__main__":
                 "pytest-xdist>=3.8",
                 "ruff>=0.15",
             ],
+            "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1"],
             "serving": ["kserve>=0.21"],
             "tensorboard": ["tensorboard>=2.20"],
         },
