@@ -26,6 +26,7 @@ ORDER = [
     "serving",
     "export",
     "cli",
+    "__main__",
 ]
 ALONE = ("models", "serving")  # import nothing of the package, but models may import internals
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
