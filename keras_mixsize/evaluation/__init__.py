@@ -1,14 +1,27 @@
 """Evaluation: how good one network is at many sizes.
 
 `calibration` gives it the batch-norm statistics of a size, `evaluate` measures it there, `report` is what was found,
-`plots` its pictures.
+`plots` its pictures. A report loads no TensorFlow; the functions that make one do.
 
     report = evaluate_sizes(model, test, sizes=[16, 24, 32, 48], calibrate=train)
     print(report)
 """
 
-from keras_mixsize.evaluation.calibration import calibrate, calibrated
-from keras_mixsize.evaluation.evaluate import evaluate_sizes
+import importlib
+from typing import TYPE_CHECKING
+
 from keras_mixsize.evaluation.report import Accuracy, CascadePoint, SizeReport, SizeRow
 
+if TYPE_CHECKING:
+    from keras_mixsize.evaluation.calibration import calibrate, calibrated
+    from keras_mixsize.evaluation.evaluate import evaluate_sizes
+
+_NEED_TENSORFLOW = {"calibrate": "calibration", "calibrated": "calibration", "evaluate_sizes": "evaluate"}
+
 __all__ = ["Accuracy", "CascadePoint", "SizeReport", "SizeRow", "calibrate", "calibrated", "evaluate_sizes"]
+
+
+def __getattr__(name: str):
+    if name not in _NEED_TENSORFLOW:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_NEED_TENSORFLOW[name]}"), name)
