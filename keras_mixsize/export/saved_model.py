@@ -19,7 +19,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -47,6 +47,7 @@ from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.training import complexity
 
 COSTS = ("multiply_adds", "latency_ms")
+_FITTED_AT_ONCE = 256  # images of a cascade
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +55,15 @@ class FitCascade:
     """Ask for a size cascade, fitted when the model is exported.
 
     Attributes:
-        images: held-out, `[N, H, W, C]` uint8 or float32 in [0, 1]; neither of the training nor of the test set.
+        images: held-out, neither of the training nor of the test set: `[N, H, W, C]` uint8 or float32 in [0, 1], or N encoded
+            JPEG and PNG files as bytes.
         labels: integers `[N]`.
         accuracy: wanted, in [0, 1]; that of the most accurate size unless given.
         sizes: the small and the large size; the cheapest pair of all unless given.
         cost: what "cheapest" means: `"multiply_adds"`, or `"latency_ms"` as the exported report measured it.
     """
 
-    images: np.ndarray
+    images: np.ndarray | Sequence[bytes]
     labels: np.ndarray
     accuracy: float | None = None
     sizes: tuple[int, int] | None = None
@@ -125,7 +127,8 @@ def export_saved_model(
         network = MultiSizeNetwork(model, measure_statistics(model, sizes, calibration, batches))
         costs = {size: complexity.multiply_adds(model, size) for size in sizes}
         if isinstance(cascade, FitCascade):
-            cascade = _fit(cascade, network, preprocessing, {COSTS[0]: costs, COSTS[1]: _times(report)}[cascade.cost])
+            prepare = _preparing(cascade.images, preprocessing, network.channels, limits)
+            cascade = _fit(cascade, network, prepare, {COSTS[0]: costs, COSTS[1]: _times(report)}[cascade.cost])
         answer = Answer(class_names, min(top, len(class_names)))
         shared = {"default_size": default_size, "cascade": cascade}
         functions = make_signatures(network, preprocessing, answer, limits, **shared)
@@ -186,21 +189,28 @@ def _save(folder: pathlib.Path, network: MultiSizeNetwork, answer: Answer, funct
     tf.saved_model.save(module, str(folder), signatures=functions)
 
 
-def _fit(
-    wanted: FitCascade, network: MultiSizeNetwork, preprocessing: Preprocessing, costs: dict[int, float]
-) -> Cascade:
-    """Return the cascade fitted on what the network answers, with the statistics of each size."""
-    sizes = wanted.sizes or network.sizes
+def _fit(wanted: FitCascade, network: MultiSizeNetwork, prepare: Callable, costs: dict[int, float]) -> Cascade:
+    """Return the cascade fitted on what the network answers, with the statistics of each size.
+
+    Args:
+        prepare: function of (slice of the images, size) that returns the network's input.
+    """
+    sizes, count = wanted.sizes or network.sizes, len(wanted.images)
 
     def probabilities(size):
-        parts = np.array_split(np.arange(len(wanted.images)), -(-len(wanted.images) // 256))
-        answers = (
-            network.logits(preprocessing.prepare(tf.constant(wanted.images[part]), size), network.place(size))
-            for part in parts
-        )
+        parts = (slice(low, low + _FITTED_AT_ONCE) for low in range(0, count, _FITTED_AT_ONCE))
+        answers = (network.logits(prepare(part, size), network.place(size)) for part in parts)
         return tf.nn.softmax(tf.concat(list(answers), axis=0)).numpy()
 
     return fit_cascade({size: probabilities(size) for size in sizes}, wanted.labels, costs, wanted.accuracy)
+
+
+def _preparing(images, preprocessing: Preprocessing, channels: int, limits: Limits) -> Callable:
+    """Return the function of (slice, size) that makes the network's input of images, as a signature does for a client."""
+    if isinstance(images, (np.ndarray, tf.Tensor)):
+        return lambda part, size: preprocessing.prepare(tf.constant(images[part]), size)
+    decode = tf.function(preprocessing.decode, autograph=False)  # the files of a batch at the same time
+    return lambda part, size: decode(tf.constant(list(images[part])), tf.constant(size), channels, limits.max_pixels)
 
 
 @contextlib.contextmanager

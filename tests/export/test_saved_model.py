@@ -168,6 +168,18 @@ def test_a_cascade_that_is_always_sure_skips_the_second_look(loaded, manifest, p
     assert set(sizes) == {manifest["cascade"]["small"]}
 
 
+def test_files_fit_the_cascade_that_their_pixels_fit(colour_network, pixels, labels, tmp_path):
+    files = [tf.io.encode_png(image).numpy() for image in pixels]
+    fitted = []
+    for version, images in enumerate((pixels, files), 1):
+        path = export_saved_model(
+            colour_network, tmp_path, (8, 16), cascade=FitCascade(images, labels, 0.05), version=version
+        )
+        fitted.append(json.loads((path / "assets.extra/manifest.json").read_text())["cascade"])
+    assert fitted[1].pop("threshold") == pytest.approx(fitted[0].pop("threshold"), abs=1e-5)
+    assert fitted[0] == fitted[1]
+
+
 def test_a_trained_mixsize_model_is_exported(small_arrays, regime, tmp_path):
     keras.utils.set_random_seed(1)
     model = compiled(tiny_network())
