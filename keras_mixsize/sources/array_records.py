@@ -1,8 +1,9 @@
 """ArrayRecord files of tensorflow-datasets, read by index.
 
-TensorFlow has no reader of this format, only the package array_record, in Python. So each record is one Python call out of the
-input graph: parallel steps wait for one another while it lasts (about 0.05 ms), and the graph cannot travel to servers of
-tf.data service. TFRecord shards (`records`) have neither limit. Neighbours: `tfds_sources` (makes it), `encoded`, `files`.
+TensorFlow has no reader of this format, only the package array_record, in Python. So each record is one Python call out
+of the input graph: parallel steps wait for one another while it lasts (about 0.05 ms), and the graph cannot travel to
+servers of tf.data service. TFRecord shards (`records`) have neither limit. Neighbours: `tfds` (makes it), `encoded`,
+`files` (the cache of labels).
 
     source = ArrayRecordSource(builder.info.splits["train"].file_instructions, class_names)
 """
@@ -10,17 +11,15 @@ tf.data service. TFRecord shards (`records`) have neither limit. Neighbours: `tf
 from __future__ import annotations
 
 import hashlib
-import logging
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.files import in_parallel, replaced, stamps
+from keras_mixsize.files import cached, in_parallel, stamps
 from keras_mixsize.sources.encoded import EncodedSource
 
 _CHUNK = 256  # records whose labels are read together
-_log = logging.getLogger(__name__)
 
 
 class ArrayRecordSource(EncodedSource):
@@ -59,21 +58,24 @@ class ArrayRecordSource(EncodedSource):
     def describe(self, index):
         """See `EncodedSource.describe`."""
 
-        def place(index):
+        def lies(index):
             part = int(np.searchsorted(self._ends, index, side="right"))
             before = self._ends[part - 1] if part else 0
             return f"{self.files[part]} record {index - before + self._skips[part]}".encode()
 
-        return tf.ensure_shape(tf.numpy_function(place, [index], tf.string, stateful=False), [])
+        return tf.ensure_shape(tf.numpy_function(lies, [index], tf.string, stateful=False), [])
 
 
 def _labels(records, files: list[str], skips: list[int]) -> np.ndarray:
     """Return the label of each record, int64 `[N]`, from a cache beside the files if none has changed."""
     stamp = f"{[pathlib.Path(file).name for file in files]} {skips} {len(records)} {stamps(files).tolist()}"
-    digest = hashlib.sha256(stamp.encode()).hexdigest()[:12]
-    cache = pathlib.Path(files[0]).parent / f".labels-{digest}.npy"
-    if cache.exists():
-        return np.load(cache)
+    digest = hashlib.sha256(stamp.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    cache = pathlib.Path(files[0]).parent / f".labels-{digest}"
+    return cached(cache, stamp, lambda _: {"labels": _read_labels(records, files)}, "list of labels")["labels"]
+
+
+def _read_labels(records, files: list[str]) -> np.ndarray:
+    """Return the label of each record, int64 `[N]`."""
 
     def read(first: int) -> np.ndarray:
         examples = [records[index] for index in range(first, min(first + _CHUNK, len(records)))]
@@ -84,10 +86,4 @@ def _labels(records, files: list[str], skips: list[int]) -> np.ndarray:
         parts = in_parallel(read, range(0, len(records), _CHUNK), f"reading the labels of {len(records)} records")
     except (RuntimeError, ValueError, IndexError, tf.errors.InvalidArgumentError) as error:  # of a cut file: no data
         raise ValueError(f"a file of {files} cannot be read: {error}; prepare the data set again") from None
-    labels = np.concatenate(parts)
-    try:
-        with replaced(cache) as stream:
-            np.save(stream, labels)
-    except OSError as error:
-        _log.warning("the labels cannot be kept, and will be read anew in every run: %s", error)
-    return labels
+    return np.concatenate(parts)

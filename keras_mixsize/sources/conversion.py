@@ -19,7 +19,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.files import in_parallel, replaced
+from keras_mixsize.files import in_parallel, replaced, replacement
 from keras_mixsize.images.formats import decode
 from keras_mixsize.sources.arrays import ArraySource
 from keras_mixsize.sources.damage import BROKEN, FAULTS, GOOD, data_fault
@@ -106,20 +106,18 @@ def convert(
 
 def _write_shard(path: pathlib.Path, source: Source, indices: range, max_side, quality: int, check: bool) -> dict:
     """Write one shard and return its entry in the manifest."""
-    temporary = path.with_name(f".{path.name}.tmp")
     left_out = []
-    with tf.io.TFRecordWriter(str(temporary)) as writer:
-        for index in indices:
-            image, fault = _image(source, index, max_side, quality, check)
-            if fault == GOOD:
-                writer.write(_example(image, source.labels[index], index))
-            else:
-                left_out.append(_leave_out(source, index, fault))
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    size = temporary.stat().st_size
-    os.replace(temporary, path)
+    with replacement(path) as temporary:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for index in indices:
+                image, fault = _image(source, index, max_side, quality, check)
+                if fault == GOOD:
+                    writer.write(_example(image, source.labels[index], index))
+                else:
+                    left_out.append(_leave_out(source, index, fault))
+        with temporary.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = temporary.stat().st_size
     return {"count": len(indices) - len(left_out), "bytes": size, "sha256": digest, "left_out": left_out}
 
 

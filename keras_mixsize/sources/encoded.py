@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from keras_mixsize.images.decoding import render_batch
 from keras_mixsize.images.formats import decode
-from keras_mixsize.images.transform import images_of
+from keras_mixsize.images.step_images import images_of
 from keras_mixsize.sources.arrays import on_host
 from keras_mixsize.sources.damage import GOOD, Damaged, DamagePolicy, SkipList, attempt, data_fault, fault_of, refuse
 from keras_mixsize.sources.source import Source, check_labels

@@ -11,7 +11,7 @@ import pathlib
 
 from keras_mixsize.sources.damage import DamagePolicy, check_sides
 from keras_mixsize.sources.encoded import FileSource
-from keras_mixsize.sources.listing import read_manifest
+from keras_mixsize.sources.listing import read_listing
 
 
 def folder(
@@ -20,25 +20,25 @@ def folder(
     channels: int = 3,
     class_names: tuple[str, ...] | None = None,
     damage: str | DamagePolicy = "raise",
-    manifest: str | pathlib.Path | None = None,
+    cache: str | pathlib.Path | None = None,
 ) -> FileSource:
     """Return the images of a folder that has one sub-folder per class; classes are numbered in sorted order.
 
-    What the images' headers say is read once, in parallel, and kept in a manifest.
+    What the images' headers say is read once, in parallel, and kept in a cache.
 
     Args:
         path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
         channels: 1 or 3; every image is converted.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here already.
-        manifest: where the manifest is kept; unless given, a hidden file in the folder.
+        cache: where that is kept; unless given, a hidden file in the folder.
 
     Raises:
         FileNotFoundError, NotADirectoryError: no such folder.
         ValueError: no class folder, one that is not among `class_names`, one without images, or a damaged image (named, with
             its index).
     """
-    found = read_manifest(path, class_names=class_names, cache=manifest)
+    found = read_listing(path, class_names=class_names, cache=cache)
     source = FileSource(found.files, found.labels, found.class_names, channels=channels, damage=damage)
     check_sides(found.sides, source.damage, found.files.__getitem__)
     return source

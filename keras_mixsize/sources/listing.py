@@ -1,33 +1,32 @@
-"""Manifest: the image files of a folder of class folders, with label, size and stamp, built once and cached.
+"""Listing: the image files of a folder of class folders, with label, size and stamp, made once and cached.
 
-Listing a folder is cheap, opening every file is not. So the headers are read once, in parallel; afterwards only those of files
-that are new, or whose size or time changed. Neighbours: `headers`, `files`, `sources` (folder).
+Listing a folder is cheap, opening every file is not. So the headers are read once, in parallel; afterwards only those of
+files that are new, or whose size or time changed. Neighbours: `headers`, `files` (the cache), `folders` (the source).
 
-    manifest = read_manifest("photos/train")
-    manifest.files, manifest.labels, manifest.sides, manifest.class_names
+    listing = read_listing("photos/train")
+    listing.files, listing.labels, listing.sides, listing.class_names
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import logging
+import hashlib
 import os
 import pathlib
 
 import numpy as np
 
-from keras_mixsize.files import in_parallel, replaced
+from keras_mixsize.files import cached, in_parallel
 from keras_mixsize.images.headers import read_header
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-CACHE = ".keras_mixsize_manifest.npz"
+CACHE = ".keras_mixsize_listing"
 _CHUNK = 256  # files whose headers one task reads
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Manifest:
+class Listing:
     """The images of a folder.
 
     Attributes:
@@ -52,19 +51,19 @@ class Manifest:
         return [os.path.join(self.root, name) for name in self.names]
 
 
-def read_manifest(
+def read_listing(
     path: str | pathlib.Path,
     *,
     class_names: tuple[str, ...] | None = None,
     cache: str | pathlib.Path | None = None,
     progress: bool = True,
-) -> Manifest:
-    """Return the manifest of a folder that has one sub-folder per class; classes are numbered in sorted order.
+) -> Listing:
+    """Return the listing of a folder that has one sub-folder per class; classes are numbered in sorted order.
 
     Args:
         path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
-        cache: where the manifest is kept; unless given, a hidden file in the folder.
+        cache: where the listing is kept; unless given, a hidden file in the folder.
         progress: show a progress bar on a terminal.
 
     Raises:
@@ -85,12 +84,12 @@ def read_manifest(
     names = tuple(name for images in found for name, _ in images)
     stamps = np.array([stamp for images in found for _, stamp in images], np.int64)
     labels = np.repeat([known.index(name) for name in classes], [len(images) for images in found]).astype(np.int64)
-    cache = pathlib.Path(cache) if cache is not None else root / CACHE
-    sides = _sides(root, names, stamps, cache, progress)
-    return Manifest(str(root), known, names, labels, sides, stamps)
+    sides = _sides(root, names, stamps, root / CACHE if cache is None else cache, progress)
+    return Listing(str(root), known, names, labels, sides, stamps)
 
 
 def _class_folders(root: pathlib.Path) -> list[str]:
+    """Return the names of the sub-folders, sorted."""
     if not root.exists():
         raise FileNotFoundError(f"folder {root} does not exist")
     if not root.is_dir():
@@ -104,64 +103,55 @@ def _class_folders(root: pathlib.Path) -> list[str]:
 def _images_below(root: pathlib.Path, name: str) -> list[tuple[str, tuple[int, int]]]:
     """Return (relative path, (size, time)) of the images in a class folder, sorted part by part."""
     found = []
-    for place, _, files in os.walk(root / name, followlinks=True):
-        below = os.path.relpath(place, root).replace(os.sep, "/")
+    for folder, _, files in os.walk(root / name, followlinks=True):
+        below = os.path.relpath(folder, root).replace(os.sep, "/")
         for file in files:
             if file.lower().endswith(SUFFIXES):
-                entry = os.stat(os.path.join(place, file))
+                entry = os.stat(os.path.join(folder, file))
                 found.append((f"{below}/{file}", (entry.st_size, entry.st_mtime_ns)))
     return sorted(found, key=lambda image: image[0].split("/"))
 
 
-def _sides(
-    root: pathlib.Path, names: tuple[str, ...], stamps: np.ndarray, cache: pathlib.Path, progress: bool
-) -> np.ndarray:
-    """Return height and width of all images, from the cache where an image is unchanged."""
-    old_names, old_stamps, old_sides = _load(cache)
-    if names == old_names and np.array_equal(stamps, old_stamps):
-        return old_sides
-    places = {name: place for place, name in enumerate(old_names)}
-    old = np.array([places.get(name, -1) for name in names], np.int64)
-    known = old >= 0
-    known[known] &= (old_stamps[old[known]] == stamps[known]).all(axis=1)
-    sides = np.zeros([len(names), 2], np.int64)
-    sides[known] = old_sides[old[known]]
-    new = np.flatnonzero(~known)
-    chunks = [new[low : low + _CHUNK] for low in range(0, len(new), _CHUNK)]
-    parts = in_parallel(
-        lambda chunk: [_read(root / names[place]) for place in chunk],
-        chunks,
-        f"headers of {len(new)} images",
-        progress=progress,
-    )
-    if parts:
-        sides[new] = np.concatenate(parts)
-    _save(cache, names, stamps, sides)
-    return sides
+# Headers, read once
+
+
+def _sides(root: pathlib.Path, names: tuple[str, ...], stamps: np.ndarray, cache, progress: bool) -> np.ndarray:
+    """Return height and width of all images, from the cache where an image is unchanged: int64 `[N, 2]`."""
+    text = np.frombuffer("\0".join(names).encode("utf-8", "surrogateescape"), np.uint8)
+
+    def read_new(old: dict) -> dict:
+        sides, known = _known_sides(old, names, stamps)
+        new = np.flatnonzero(~known)
+        chunks = [new[low : low + _CHUNK] for low in range(0, len(new), _CHUNK)]
+        parts = in_parallel(
+            lambda chunk: [_read(root / names[index]) for index in chunk],
+            chunks,
+            f"headers of {len(new)} images",
+            progress=progress,
+        )
+        if parts:
+            sides[new] = np.concatenate(parts)
+        return {"names": text, "stamps": stamps, "sides": sides}
+
+    stamp = hashlib.sha256(text.tobytes() + stamps.tobytes()).hexdigest()
+    return cached(cache, stamp, read_new, "listing")["sides"]
+
+
+def _known_sides(old: dict, names: tuple[str, ...], stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sides of an older listing, int64 `[N, 2]`, and for which images they hold, bool `[N]`."""
+    sides, known = np.zeros([len(names), 2], np.int64), np.zeros(len(names), bool)
+    if old:
+        old_names = old["names"].tobytes().decode("utf-8", "surrogateescape").split("\0")
+        rows = {name: row for row, name in enumerate(old_names)}
+        row = np.array([rows.get(name, -1) for name in names], np.int64)
+        known = row >= 0
+        known[known] &= (old["stamps"][row[known]] == stamps[known]).all(axis=1)
+        sides[known] = old["sides"][row[known]]
+    return sides, known
 
 
 def _read(file: pathlib.Path) -> tuple[int, int]:
+    """Return height and width of an image file."""
     with file.open("rb") as stream:
         header = read_header(stream)
     return header.height, header.width
-
-
-def _load(cache: pathlib.Path) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Return the names, stamps and sides of the last time, empty ones if there are none."""
-    if cache.exists():
-        try:
-            with np.load(cache) as data:
-                names = data["names"].tobytes().decode("utf-8", "surrogateescape").split("\0")
-                return tuple(names), data["stamps"], data["sides"]
-        except (ValueError, OSError, KeyError) as error:
-            _log.warning("manifest %s cannot be read and is made anew: %s", cache, error)
-    return (), np.zeros([0, 2], np.int64), np.zeros([0, 2], np.int64)
-
-
-def _save(cache: pathlib.Path, names: tuple[str, ...], stamps: np.ndarray, sides: np.ndarray) -> None:
-    text = np.frombuffer("\0".join(names).encode("utf-8", "surrogateescape"), np.uint8)
-    try:
-        with replaced(cache) as stream:
-            np.savez(stream, names=text, stamps=stamps, sides=sides)
-    except OSError as error:
-        _log.warning("the manifest cannot be kept, and will be built anew in every run: %s; set its path", error)

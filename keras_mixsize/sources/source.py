@@ -61,8 +61,8 @@ class Source(abc.ABC):
             transform: what to do with each image.
 
         Returns:
-            `[D*B, size, size, channels]`, uint8 or float32 in [0, 1]; with `transform.in_step` it may be a dict of `"images"`,
-            not mirrored, and which are `"mirrored"`, bool `[D*B]`.
+            `[D*B, size, size, channels]`, uint8 or float32 in [0, 1]; with `transform.in_step` it may be
+            `images.StepImages`.
         """
 
     def load(

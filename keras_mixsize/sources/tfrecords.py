@@ -3,7 +3,7 @@
 A TFRecord file is a chain of records without a table of contents. The index holds where each record begins, its label and
 the size of its image. Building it reads everything once and checks every checksum, so a flipped bit or a missing tail is
 found before training; records are then read one by one, in any order, checked again, without a Python call.
-Neighbours: `examples` (RecordSource), `convert` (writes such shards), `files` (parallel work, whole replacement).
+Neighbours: `encoded` (RecordSource), `conversion` (writes such shards), `files` (parallel work, the cache).
 
     index = index_shards(sorted(map(str, folder.glob("train.tfrecord-*"))))
     index.num_examples, index.labels, index.describe(17)
@@ -13,10 +13,10 @@ Neighbours: `examples` (RecordSource), `convert` (writes such shards), `files` (
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
-import logging
 import pathlib
 import re
 from collections.abc import Sequence
@@ -24,14 +24,13 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.files import in_parallel, replaced, stamps
+from keras_mixsize.files import cached, in_parallel, stamps
 from keras_mixsize.images.headers import read_header
 
 FRAME = 16  # bytes around a record: length, its checksum, and the data's checksum
 MANIFEST = "manifest.json"  # what `convert` writes beside its shards
 _VERSION = 1
 _SHARD_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})$")
-_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +40,7 @@ class RecordIndex:
     Attributes:
         files: paths of the shards.
         image_key: the feature that holds the encoded image.
-        shards: int32 `[N]`, each record's shard, a place in `files`.
+        shards: int32 `[N]`, each record's shard, an index into `files`.
         positions: int32 `[N]`, its number within the shard.
         offsets: int64 `[N]`, its first byte.
         lengths: int64 `[N]`, bytes of its data.
@@ -69,7 +68,7 @@ class RecordIndex:
         return f"{self.files[self.shards[index]]} record {self.positions[index]}"
 
     def take(self, rows: np.ndarray) -> RecordIndex:
-        """Return the index of some records, given by their places in this one."""
+        """Return the index of some records, given by their indices in this one."""
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in _COLUMNS})
 
 
@@ -95,7 +94,7 @@ def index_shards(
         image_key, label_key: names of the two features.
         counts: how many records each shard must have, where that is known: a file that was cut off at the end of a record
             looks whole otherwise.
-        cache: path of the cached index, a .npz file.
+        cache: path of the cached index.
         progress: show a progress bar on a terminal.
 
     Raises:
@@ -105,17 +104,14 @@ def index_shards(
     """
     files = [str(file) for file in files]
     _check_files(files)
+
+    def build(_: dict) -> dict[str, np.ndarray]:
+        scan = functools.partial(_scan, image_key=image_key, label_key=label_key)
+        return _join(files, in_parallel(scan, files, f"indexing {len(files)} shards", progress=progress))
+
     stamp = _stamp(files, image_key, label_key)
-    cache = pathlib.Path(cache) if cache is not None else _cache_beside(files, stamp)
-    index = _load(cache, files, image_key, stamp)
-    if index is None:
-
-        def scan(file: str) -> list[tuple]:
-            return _scan(file, image_key, label_key)
-
-        index = _join(files, image_key, in_parallel(scan, files, f"indexing {len(files)} shards", progress=progress))
-        _check_counts(index, counts)
-        _save(cache, index, stamp)
+    columns = cached(cache or _cache_beside(files, image_key, label_key), stamp, build, "index")
+    index = RecordIndex(tuple(files), image_key, **columns)
     _check_counts(index, counts)
     return index
 
@@ -180,23 +176,22 @@ def _describe_record(record: bytes, image_key: str, label_key: str) -> tuple:
     return numbers, header.height, header.width
 
 
-def _join(files: list[str], image_key: str, parts: list[list[tuple]]) -> RecordIndex:
+def _join(files: list[str], parts: list[list[tuple]]) -> dict[str, np.ndarray]:
+    """Return the columns of the index of all shards."""
     sizes = [len(part) for part in parts]
     if not sum(sizes):
         raise ValueError(f"files must hold records, got none in {files}")
     offsets, lengths, labels, heights, widths = zip(*(row for part in parts for row in part))
     floats = isinstance(labels[0], list)
-    return RecordIndex(
-        tuple(files),
-        image_key,
-        np.repeat(np.arange(len(files), dtype=np.int32), sizes),
-        np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
-        np.array(offsets, np.int64),
-        np.array(lengths, np.int64),
-        np.array(labels, np.float32 if floats else np.int64),
-        np.array(heights, np.int32),
-        np.array(widths, np.int32),
-    )
+    return {
+        "shards": np.repeat(np.arange(len(files), dtype=np.int32), sizes),
+        "positions": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
+        "offsets": np.array(offsets, np.int64),
+        "lengths": np.array(lengths, np.int64),
+        "labels": np.array(labels, np.float32 if floats else np.int64),
+        "heights": np.array(heights, np.int32),
+        "widths": np.array(widths, np.int32),
+    }
 
 
 # Checking
@@ -256,29 +251,8 @@ def _stamp(files: list[str], image_key: str, label_key: str) -> str:
     return json.dumps([_VERSION, image_key, label_key, names, stamps(files).tolist()])
 
 
-def _cache_beside(files: list[str], stamp: str) -> pathlib.Path:
+def _cache_beside(files: list[str], image_key: str, label_key: str) -> pathlib.Path:
     """Return the path of the cache: one for each list of shards, so that it is replaced when they change."""
-    version, *keys, names, _ = json.loads(stamp)
-    digest = hashlib.sha256(json.dumps([keys, names]).encode()).hexdigest()[:12]
-    return pathlib.Path(files[0]).parent / f".index-{digest}.npz"
-
-
-def _load(cache: pathlib.Path, files: list[str], image_key: str, stamp: str) -> RecordIndex | None:
-    """Return the cached index, or None if there is none of these very files."""
-    if not cache.exists():
-        return None
-    try:
-        with np.load(cache) as data:
-            if str(data["stamp"]) == stamp:
-                return RecordIndex(tuple(files), image_key, **{name: data[name] for name in _COLUMNS})
-    except (ValueError, OSError, KeyError) as error:
-        _log.warning("index %s cannot be read and is made anew: %s", cache, error)
-    return None
-
-
-def _save(cache: pathlib.Path, index: RecordIndex, stamp: str) -> None:
-    try:
-        with replaced(cache) as stream:
-            np.savez(stream, stamp=np.array(stamp), **{name: getattr(index, name) for name in _COLUMNS})
-    except OSError as error:
-        _log.warning("the index cannot be kept, and will be built anew in every run: %s; set its path", error)
+    names = [pathlib.Path(file).name for file in files]
+    digest = hashlib.sha256(json.dumps([image_key, label_key, names]).encode()).hexdigest()[:12]
+    return pathlib.Path(files[0]).parent / f".index-{digest}"

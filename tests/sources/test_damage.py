@@ -13,7 +13,7 @@ from pictures import encoded, example, gradient, render, write_image
 import keras_mixsize as kms
 from keras_mixsize import sources
 from keras_mixsize.images.rendering import to_float
-from keras_mixsize.images.transform import mirror_inputs
+from keras_mixsize.images.step_images import mirror_inputs
 from keras_mixsize.sources.damage import DamagePolicy, attempt
 
 COUNT = 40

@@ -1,4 +1,4 @@
-"""Manifest: what a folder holds, read once and kept as long as it is true."""
+"""Listing: what a folder holds, read once and kept as long as it is true."""
 
 import os
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pictures import write_image
 
-from keras_mixsize.sources import listing as manifest
+from keras_mixsize.sources import listing
 
 
 @pytest.fixture
@@ -22,13 +22,13 @@ def picture_folder(tmp_path):
 @pytest.fixture
 def reads(monkeypatch):
     """Names of the files whose headers are read."""
-    names, read = [], manifest._read
-    monkeypatch.setattr(manifest, "_read", lambda file: names.append(file.name) or read(file))
+    names, read = [], listing._read
+    monkeypatch.setattr(listing, "_read", lambda file: names.append(file.name) or read(file))
     return names
 
 
 def test_files_labels_and_sides(picture_folder):
-    found = manifest.read_manifest(picture_folder)
+    found = listing.read_listing(picture_folder)
     assert found.class_names == ("ant", "cat")
     assert found.names == (
         "ant/0.jpg",
@@ -46,16 +46,16 @@ def test_files_labels_and_sides(picture_folder):
 
 
 def test_headers_are_read_once_and_then_only_where_something_changed(picture_folder, reads):
-    manifest.read_manifest(picture_folder)
+    listing.read_listing(picture_folder)
     assert len(reads) == 7
-    manifest.read_manifest(picture_folder)
+    listing.read_listing(picture_folder)
     assert len(reads) == 7
     write_image(picture_folder / "ant" / "1.png", 50, 60)
     write_image(picture_folder / "bee" / "0.png", 5, 6)
     (picture_folder / "cat" / "2.jpg").unlink()
     os.utime(picture_folder / "cat" / "0.jpg", ns=(0, 0))
     del reads[:]
-    found = manifest.read_manifest(picture_folder)
+    found = listing.read_listing(picture_folder)
     assert sorted(reads) == ["0.jpg", "0.png", "1.png"]
     assert found.class_names == ("ant", "bee", "cat")
     assert found.sides.tolist() == [[20, 31], [50, 60], [22, 31], [5, 6], [20, 30], [21, 30], [9, 8]]
@@ -63,20 +63,20 @@ def test_headers_are_read_once_and_then_only_where_something_changed(picture_fol
 
 def test_the_cache_can_lie_elsewhere_or_nowhere(picture_folder, tmp_path, caplog, reads):
     cache = tmp_path / "cache.npz"
-    manifest.read_manifest(picture_folder, cache=cache)
-    assert cache.exists() and not (picture_folder / manifest.CACHE).exists()
-    manifest.read_manifest(picture_folder, cache=tmp_path / "no" / "where")
+    listing.read_listing(picture_folder, cache=cache)
+    assert cache.exists() and not (picture_folder / listing.CACHE).exists()
+    listing.read_listing(picture_folder, cache=tmp_path / "no" / "where")
     assert "cannot be kept" in caplog.text
 
 
 def test_a_broken_cache_is_made_anew(picture_folder, caplog):
-    (picture_folder / manifest.CACHE).write_bytes(b"PK")
-    assert len(manifest.read_manifest(picture_folder).names) == 7 and "made anew" in caplog.text
+    (picture_folder / listing.CACHE).write_bytes(b"PK")
+    assert len(listing.read_listing(picture_folder).names) == 7 and "made anew" in caplog.text
 
 
 def test_names_that_are_no_utf_8_survive(picture_folder, reads):
     write_image(picture_folder / "ant" / os.fsdecode(b"\xff\n.png"))
-    first = manifest.read_manifest(picture_folder)
-    again = manifest.read_manifest(picture_folder)
+    first = listing.read_listing(picture_folder)
+    again = listing.read_listing(picture_folder)
     assert first.names == again.names and len(reads) == 8
     np.testing.assert_array_equal(first.sides, again.sides)

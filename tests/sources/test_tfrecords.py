@@ -34,12 +34,12 @@ def test_records_are_read_by_index_in_any_order_inside_a_graph(shards):
     found = index(paths)
     order = [6, 0, 3, 3, 2]
 
-    def read(place):
-        file = tf.gather(list(found.files), tf.gather(found.shards, place))
-        return records.read_image(file, tf.gather(found.offsets, place), tf.gather(found.lengths, place), "image")
+    def read(record):
+        file = tf.gather(list(found.files), tf.gather(found.shards, record))
+        return records.read_image(file, tf.gather(found.offsets, record), tf.gather(found.lengths, record), "image")
 
     dataset = tf.data.Dataset.from_tensor_slices(order).map(read, num_parallel_calls=4)
-    assert list(dataset.as_numpy_iterator()) == [images[place] for place in order]
+    assert list(dataset.as_numpy_iterator()) == [images[record] for record in order]
 
 
 def test_other_feature_names_and_soft_labels(tmp_path):
@@ -62,7 +62,7 @@ def test_the_cache_is_used_until_a_shard_changes(shards, monkeypatch):
     paths, _ = shards
     scans = []
     scan = records._scan
-    monkeypatch.setattr(records, "_scan", lambda *file: scans.append(file) or scan(*file))
+    monkeypatch.setattr(records, "_scan", lambda *file, **keys: scans.append(file) or scan(*file, **keys))
     first = index(paths)
     assert len(scans) == 3
     again = index(paths)
@@ -75,11 +75,10 @@ def test_the_cache_is_used_until_a_shard_changes(shards, monkeypatch):
 
 
 def test_a_broken_cache_is_made_anew(shards, tmp_path, caplog):
-    cache = tmp_path / "index.npz"
+    cache = tmp_path / "index"
     cache.write_bytes(b"PK no archive")
-    assert index(shards[0], cache=cache).num_examples == 7 and "made anew" in caplog.text
-    with np.load(cache) as data:
-        assert len(data["offsets"]) == 7
+    assert index(shards[0], cache=cache).num_examples == 7 and caplog.text.count("made anew") == 1
+    assert index(shards[0], cache=cache).num_examples == 7 and caplog.text.count("made anew") == 1
 
 
 def test_a_folder_that_cannot_be_written_only_costs_the_cache(shards, tmp_path, caplog):
@@ -90,12 +89,12 @@ def test_a_folder_that_cannot_be_written_only_costs_the_cache(shards, tmp_path, 
 # Damage
 
 
-@pytest.mark.parametrize("place", ["length", "data"])
-def test_a_flipped_bit_is_found_and_placed(shards, place):
+@pytest.mark.parametrize("where", ["length", "data"])
+def test_a_flipped_bit_is_found_and_its_byte_named(shards, where):
     paths, _ = shards
     start = int(index(paths).offsets[5])  # record 2 of the last shard
     data = bytearray(paths[2].read_bytes())
-    data[start + (1 if place == "length" else 40)] ^= 4
+    data[start + (1 if where == "length" else 40)] ^= 4
     paths[2].write_bytes(data)
     with pytest.raises(ValueError, match=rf"{paths[2].name} is damaged at record 2 \(byte {start}\)"):
         index(paths)
