@@ -1,7 +1,8 @@
 """Recipes: every setting of a run as a value, by name, and what it means in Keras.
 
-`recipe` has the fields, `table` the named ones, `paper` the paper's results: plain data that load no TensorFlow. `build`
-makes schedule, optimizer, augmentation and compiled model of a recipe, `loss` is theirs.
+`recipe` has the fields and `schedules` its learning rate, `table` the named ones, `paper` the paper's results: plain
+data that load no TensorFlow. `build` makes schedule, optimizer, augmentation and compiled model of a recipe, `loss` is
+theirs.
 
     recipe = recipes.find("cifar10/resnet44/b+")
     model = recipes.compile_model(network, recipe, train)
@@ -10,7 +11,8 @@ makes schedule, optimizer, augmentation and compiled model of a recipe, `loss` i
 import importlib
 
 from keras_mixsize.recipes.paper import PAPER, PaperRow
-from keras_mixsize.recipes.recipe import CosineDecay, Recipe, StepDecay
+from keras_mixsize.recipes.recipe import Recipe
+from keras_mixsize.recipes.schedules import CosineDecay, StepDecay
 from keras_mixsize.recipes.table import RECIPES, find
 from keras_mixsize.regimes.presets import FAMILIES, MODES, SizeFamily, preset_names
 

@@ -1,6 +1,6 @@
-"""What the recipes of `presets` mean in Keras: schedule, optimizer, augmentation and the compiled model.
+"""Build: what a recipe means in Keras: schedule, optimizer, augmentation, test window and the compiled model.
 
-Neighbours: `presets` (the values), `training` (the model), `images` (augmentations).
+Neighbours: `recipe` and `table` (the values), `loss`, the rooms `training` (the model) and `images` (augmentations).
 
     recipe = recipes.find("cifar10/resnet44/b+")
     train = MixSizeDataset.from_tfds("cifar10", regime=Regime.preset(recipe.regime), **recipes.transform(recipe))
@@ -17,7 +17,8 @@ from keras_mixsize.arguments import check_choice
 from keras_mixsize.images.augmentations import Augmentation, CenterCrop, PadCropFlip, RandomResizedCrop, WholeImage
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.recipes.loss import SmoothedCrossEntropy
-from keras_mixsize.recipes.recipe import CosineDecay, Recipe
+from keras_mixsize.recipes.recipe import Recipe
+from keras_mixsize.recipes.schedules import CosineDecay
 from keras_mixsize.training.model import MixSizeModel
 
 SCALING = ("none", "linear", "sqrt")
@@ -25,7 +26,11 @@ AUGMENTATIONS = ("pad_crop_flip", "random_resized_crop")
 
 
 def transform(recipe: Recipe) -> dict[str, Augmentation]:
-    """Return the recipe's options for a MixSizeDataset's `Transform`."""
+    """Return the recipe's options for a MixSizeDataset's `Transform`.
+
+    Raises:
+        ValueError: an unknown augmentation.
+    """
     check_choice("augmentation", recipe.augmentation, AUGMENTATIONS)
     if recipe.augmentation == "pad_crop_flip":
         return {"augmentation": PadCropFlip(recipe.padding)}
@@ -43,6 +48,13 @@ def rate_factor(recipe: Recipe, mean_batch: float) -> float:
     1 with the scaling `none`; `linear` is `mean_batch / reference_batch` and `sqrt` its root, where the batch counts
     images, not their copies.
 
+    Args:
+        recipe: its `scaling` and `reference_batch`.
+        mean_batch: expected number of different images in a step, as `Regime.mean_batch`.
+
+    Raises:
+        ValueError: an unknown scaling.
+
     Source: Goyal et al., arXiv 1706.02677, for linear; Krizhevsky, arXiv 1404.5997, for the root.
     """
     check_choice("scaling", recipe.scaling, SCALING)
@@ -53,7 +65,7 @@ def rate_factor(recipe: Recipe, mean_batch: float) -> float:
 def schedule(
     recipe: Recipe, steps_per_epoch: int, factor: float = 1.0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Return the recipe's learning rate against steps.
+    """Return the recipe's learning rate against steps, as Keras has it.
 
     Args:
         recipe: its `schedule` and `epochs`.
@@ -66,12 +78,10 @@ def schedule(
         last_steps = [round(epoch * steps_per_epoch) - 1 for epoch in rates.epochs]  # Keras changes after these
         values = [rate * rates.factor**index for index in range(len(last_steps) + 1)]
         return keras.optimizers.schedules.PiecewiseConstantDecay(last_steps, values)
-    if not rates.warm_up:
+    if not rates.warmup_share:
         return keras.optimizers.schedules.CosineDecay(rate, steps)
-    warm_up = max(1, int(rates.warm_up * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warm_up), warmup_target=rate, warmup_steps=warm_up
-    )
+    warmup = max(1, int(rates.warmup_share * steps))
+    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
 
 
 def optimizer(recipe: Recipe, train: MixSizeDataset) -> keras.optimizers.Optimizer:

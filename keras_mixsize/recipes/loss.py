@@ -1,6 +1,8 @@
-"""The loss of the recipes with label smoothing.
+"""Loss: cross-entropy with label smoothing for integer labels, that of every recipe.
 
-SmoothedCrossEntropy(0.1)(labels, logits)
+Used by `build`; registered with Keras, so that a saved model of a recipe loads.
+
+    SmoothedCrossEntropy(0.1)(labels, logits)           # labels [N] integers, logits [N, classes]
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""The paper's results, as plain data.
+"""Paper: its results, as plain data, to compare runs with.
 
-Source: Hoffer et al., arXiv 1908.08986, tables 1 and 2.
+Neighbour: `table`, which has a recipe for each row and mode.
 
     PAPER[0].network, PAPER[0].accuracy             # 'resnet44', (92.84, 94.3, 94.37)
+
+Source: Hoffer et al., arXiv 1908.08986, tables 1 and 2.
 """
 
 from __future__ import annotations

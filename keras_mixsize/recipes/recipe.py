@@ -1,12 +1,11 @@
-"""Named settings, as plain data: the paper's regimes, recipes and results, and small ones for data to be had anywhere.
+"""Recipe: every setting of a run of the results table, as a value that prints itself and survives JSON.
 
-`Regime.preset(name)` turns an entry of `FAMILIES` into a regime; a name is `family/mode`, such as `cifar/d+`. `recipes` turns
-an entry of `RECIPES`, such as `cifar10/resnet44/d+`, into a compiled model. Neighbours: `regime`, `recipes`.
+Plain data, which loads no TensorFlow. Neighbours: `schedules` (its learning rate), `table` (the named recipes), `build`
+(what they mean in Keras).
 
-    print(RECIPES["cifar10/resnet44/d+"])
-
-Source: Hoffer et al., arXiv 1908.08986, and the authors' published training code (convNet.pytorch) for the sizes and
-shares of the regime with mean size 224, for normalisation, for what decays, and for smoothing where sizes are mixed only.
+    recipe = find("cifar10/resnet44/d+").lasting(20)
+    print(recipe)
+    Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
 """
 
 from __future__ import annotations
@@ -15,56 +14,13 @@ import dataclasses
 import types
 from collections.abc import Mapping
 
-# Recipes: everything that a run of the paper is made of, but the data
-
-
-@dataclasses.dataclass(frozen=True)
-class StepDecay:
-    """A learning rate that is multiplied by `factor` at some epochs.
-
-    Attributes:
-        learning_rate: of the first epochs.
-        epochs: where it is multiplied.
-        factor: below 1.
-    """
-
-    learning_rate: float
-    epochs: tuple[float, ...]
-    factor: float
-
-    def stretched(self, ratio: float) -> StepDecay:
-        """Return the same schedule over `ratio` times as many epochs."""
-        return dataclasses.replace(self, epochs=tuple(ratio * epoch for epoch in self.epochs))
-
-    def __str__(self) -> str:
-        return f"{self.learning_rate:g}, x {self.factor:g} at epochs {', '.join(f'{epoch:g}' for epoch in self.epochs)}"
-
-
-@dataclasses.dataclass(frozen=True)
-class CosineDecay:
-    """A learning rate that falls to zero over all epochs, as half a wave of the cosine.
-
-    Attributes:
-        learning_rate: the highest.
-        warm_up: share of the steps over which it rises from zero first, in a straight line.
-    """
-
-    learning_rate: float
-    warm_up: float = 0.0
-
-    def stretched(self, ratio: float) -> CosineDecay:
-        """Return itself: it spans all epochs, however many there are."""
-        del ratio
-        return self
-
-    def __str__(self) -> str:
-        rise = f", after a rise over the first {self.warm_up:.0%}" if self.warm_up else ""
-        return f"{self.learning_rate:g}, cosine to 0{rise}"
+from keras_mixsize.arguments import check_choice
+from keras_mixsize.recipes.schedules import CosineDecay, StepDecay, schedule_from_dict
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Settings of one run of the results table; `recipes` makes Keras objects of them.
+    """Settings of one run of the results table; `build` makes Keras objects of them.
 
     Attributes:
         dataset: name in tensorflow-datasets, `embedded`, `fashion_mnist` or `clipart`.
@@ -135,11 +91,25 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, fields: Mapping) -> Recipe:
-        """Return the recipe that `to_dict` gave."""
-        schedule = StepDecay if "factor" in fields["schedule"] else CosineDecay
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-        epochs = {key: tuple(value) if isinstance(value, list) else value for key, value in fields["schedule"].items()}
-        return cls(**values | {"schedule": schedule(**epochs)})
+        """Return the recipe that `to_dict` gave, of this version or of 0.1.0.
+
+        Raises:
+            ValueError: an unknown field, with the nearest one, or one that is missing.
+        """
+        known = dataclasses.fields(cls)
+        for name in fields:
+            check_choice("field of the recipe", name, [field.name for field in known])
+        needed = [field.name for field in known if field.default is field.default_factory]  # both are missing
+        if missing := [name for name in needed if name not in fields]:
+            raise ValueError(f"the recipe must have the fields {', '.join(needed)}, got none of {', '.join(missing)}")
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        return cls(**values | {"schedule": schedule_from_dict(fields["schedule"])})
+
+    def __reduce__(self):
+        return Recipe.from_dict, (self.to_dict(),)
+
+    def __repr__(self) -> str:
+        return f"Recipe({self.name!r}, epochs={self.epochs}, learning rate {self.schedule})"
 
     def __str__(self) -> str:
         options = ", ".join(f"{name}={value:g}" for name, value in self.network_options.items())

@@ -1,11 +1,13 @@
-"""Every recipe by name, as plain data: the paper's, and small ones for data to be had anywhere.
+"""Table: every recipe by name, as plain data: the paper's, and small ones for data to be had anywhere.
 
-Neighbours: `recipe` (the fields), `build` (what they mean in Keras).
+A name is data set, network and mode. Neighbours: `recipe` (the fields), `build` (what they mean in Keras), `paper` (the
+results that the paper's recipes are to reach).
 
-    print(RECIPES["cifar10/resnet44/d+"])
+    print(find("cifar10/resnet44/d+"))
+    [name for name in RECIPES if name.startswith("embedded/")]
 
-Source: Hoffer et al., arXiv 1908.08986, and the authors' published training code (convNet.pytorch) for normalisation, for
-what decays, and for smoothing where sizes are mixed only.
+Source: Hoffer et al., arXiv 1908.08986, and the authors' published training code (convNet.pytorch) for normalisation,
+for what decays, and for smoothing where sizes are mixed only.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import types
 from collections.abc import Mapping
 
 from keras_mixsize.arguments import check_choice
-from keras_mixsize.recipes.recipe import CosineDecay, Recipe, StepDecay
+from keras_mixsize.recipes.recipe import Recipe
+from keras_mixsize.recipes.schedules import CosineDecay, StepDecay
 from keras_mixsize.regimes.presets import MODES
 
 _IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # the authors' for CIFAR too
@@ -50,7 +53,7 @@ _CLIPART = _CIFAR | {
     "augmentation": "random_resized_crop",
     "area": (0.35, 1.0),
 }
-_EMBEDDED = _SMALL | {"family": "small", "epochs": 9, "padding": 2, "schedule": CosineDecay(0.2, warm_up=0.05)}
+_EMBEDDED = _SMALL | {"family": "small", "epochs": 9, "padding": 2, "schedule": CosineDecay(0.2, warmup_share=0.05)}
 _ROWS = {
     ("cifar10", "resnet44"): _CIFAR,
     ("cifar10", "wrn28_10"): _WIDE,

@@ -1,0 +1,199 @@
+"""The recipe for a folder of images that no one has tuned: chosen from their number, their size and the machine.
+
+A pure function on plain data, each choice with its reason; loads no TensorFlow. Neighbours: `table` (recipes with names),
+`regimes` (what the sizes become).
+
+    facts = FolderFacts("photos", examples=1500, classes=3, side=480, cores=8, gpu=False)
+    print(choose(facts))                        # a line for each choice, with its reason and the flag that changes it
+    choose(facts).recipe, choose(facts).regime
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from keras_mixsize.arguments import check_choice, check_count
+from keras_mixsize.recipes.recipe import CosineDecay, Recipe
+from keras_mixsize.regimes.presets import FAMILIES, MODES
+from keras_mixsize.regimes.regime import Regime
+
+RATIOS = {1.0: 0.3, 1.25: 0.2, 0.75: 0.3, 0.5: 0.2}  # of the base size, with their probabilities: CIFAR's, less extreme
+LARGEST_BATCH, REFERENCE_BATCH, REFERENCE_RATE = 64, 64, 0.1
+STEPS_AT_LEAST = 8  # of an epoch at the base size
+PHOTO_SIDE = 48  # px; smaller ones are icons, which a random crop of a part would make unrecognisable
+CPU_MINUTES = 60  # of training, at most
+CPU_SPEED = 4e9  # multiply-adds of a forward pass that a core trains in a second: 1.7e9 to 5e9 were measured
+COST_AT_32 = {"resnet8": 13e6, "resnet14": 27e6, "resnet44": 97e6, "resnet50": 83e6}  # multiply-adds an image
+STRIDES = {"resnet50": 32, "efficientnet_b0": 32}  # of the others 4, which every size here is a multiple of
+_NORMALIZED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderFacts:
+    """What a recipe is chosen from.
+
+    Attributes:
+        name: of the data, for the run's.
+        examples: to train on.
+        classes: how many.
+        side: shorter side of an image in pixels, the median.
+        cores: of the machine.
+        gpu: whether there is one.
+    """
+
+    name: str
+    examples: int
+    classes: int
+    side: int
+    cores: int
+    gpu: bool
+
+    def __str__(self) -> str:
+        machine = "a GPU" if self.gpu else f"{self.cores} cores, no GPU"
+        return f"{self.examples} training images of {self.classes} classes, {self.side} px (median side); {machine}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """A recipe with its regime, and why.
+
+    Attributes:
+        facts: what it was chosen from.
+        recipe: network, epochs, learning rate, augmentation.
+        regime: sizes and batches.
+        calibration_batches: at each test size.
+        reasons: what was chosen -> (the choice and its reason, the flags that change it).
+    """
+
+    facts: FolderFacts
+    recipe: Recipe
+    regime: Regime
+    calibration_batches: int
+    reasons: dict[str, tuple[str, str]]
+
+    def __str__(self) -> str:
+        lines = [f"  {name:<14}{reason}  ({flags})" for name, (reason, flags) in self.reasons.items()]
+        return "\n".join([f"chosen for {self.facts.name}: {self.facts}", *lines])
+
+
+def choose(
+    facts: FolderFacts,
+    *,
+    mode: str = "d+",
+    network: str | None = None,
+    base_size: int | None = None,
+    base_batch: int | None = None,
+) -> Choice:
+    """Return a recipe for a folder of images.
+
+    Args:
+        facts: of the images and the machine.
+        mode: `baseline`, `b+`, `d+` or `bd+`.
+        network, base_size, base_batch: taken instead of chosen, and what depends on them follows.
+
+    Raises:
+        ValueError: an unknown mode, or fewer images than a batch of 8.
+    """
+    check_choice("mode", mode, ("baseline", *MODES))
+    check_count("examples", facts.examples)
+    chosen, size, epochs = _network_size_epochs(facts, network, base_size)
+    batch = base_batch or _batch(facts.examples)
+    recipe = Recipe(
+        facts.name,
+        chosen,
+        mode,
+        family="folder",
+        epochs=epochs,
+        schedule=CosineDecay(REFERENCE_RATE * batch / REFERENCE_BATCH, warm_up=0.05),
+        reference_batch=batch,
+        **_augmentation(facts, size),
+        **_NORMALIZED,
+    )
+    regime = _regime(mode, size, batch, STRIDES.get(chosen, 4))
+    calibration = min(200, max(25, facts.examples // batch))
+    return Choice(facts, recipe, regime, calibration, _reasons(facts, recipe, regime, calibration))
+
+
+def minutes(facts: FolderFacts, network: str, size: int, epochs: int) -> float | None:
+    """Return about how long training takes on a CPU, or None where that is not known.
+
+    Args:
+        facts: of the images and the machine.
+        network, size, epochs: of the recipe; a step of any size costs about what one of the base size does.
+    """
+    if facts.gpu or network not in COST_AT_32:
+        return None
+    return facts.examples * epochs * COST_AT_32[network] * (size / 32) ** 2 / (CPU_SPEED * facts.cores) / 60
+
+
+def _network_size_epochs(facts: FolderFacts, network: str | None, size: int | None) -> tuple[str, int, int]:
+    """Return network, base size and epochs: the first candidate that a CPU can train, with what the user gave."""
+    seen = 600_000 if facts.gpu else 60_000
+    epochs = min(max(round(seen / facts.examples), 10), 100)
+    candidates = [(network or name, size or side) for name, side in _candidates(facts)]
+    for name, side in candidates:
+        if (minutes(facts, name, side, epochs) or 0) <= CPU_MINUTES:
+            return name, side, epochs
+    name, side = candidates[-1]
+    return name, side, max(1, int(CPU_MINUTES / minutes(facts, name, side, 1)))
+
+
+def _candidates(facts: FolderFacts) -> list[tuple[str, int]]:
+    """Return networks with base sizes, the best first. A base above the images' own size would show them blown up."""
+    if facts.gpu:
+        sides = {200: ("resnet50", 224), 112: ("resnet50", 128), PHOTO_SIDE: ("resnet44", 64), 0: ("resnet44", 32)}
+        return [next(candidate for least, candidate in sides.items() if facts.side >= least)]
+    large = [("resnet14", 64)] if facts.side >= PHOTO_SIDE else []
+    return [*large, ("resnet14", 32), ("resnet8", 32)]
+
+
+def _batch(examples: int) -> int:
+    """Return the largest of 64, 32, 16 and 8 that leaves an epoch enough steps."""
+    batch = LARGEST_BATCH
+    while batch > 8 and batch * STEPS_AT_LEAST > examples:
+        batch //= 2
+    return batch
+
+
+def _augmentation(facts: FolderFacts, base_size: int) -> dict:
+    if facts.side < PHOTO_SIDE:
+        return {"augmentation": "pad_crop_flip", "padding": base_size // 8}
+    return {"augmentation": "random_resized_crop", "area": (0.25, 1.0), "test_crop": 7 / 8}
+
+
+def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
+    options = {"base_size": base_size, "base_batch": base_batch, "multiple_of": 8 if base_batch % 16 == 0 else 1}
+    if mode == "baseline":
+        return Regime.solve({base_size: 1.0}, grow="none", **options)
+    sizes: dict[int, float] = {}
+    for ratio, probability in RATIOS.items():
+        size = max(stride, stride * round(ratio * base_size / stride))
+        sizes[size] = sizes.get(size, 0.0) + probability
+    return Regime.solve(sizes, grow=MODES[mode], **options)
+
+
+def _reasons(facts: FolderFacts, recipe: Recipe, regime: Regime, calibration: int) -> dict[str, tuple[str, str]]:
+    base, time = regime.base, minutes(facts, recipe.network, regime.base.size, recipe.epochs)
+    sizes = ", ".join(str(size) for size in regime.sizes)
+    spent = {"baseline": "one size only", "b+": "small sizes take larger batches, so that epochs are shorter"}
+    spent |= {"d+": "small sizes take several copies of an image, decoded once", "bd+": "small sizes take more of both"}
+    network = "for a GPU" if facts.gpu else f"trains within {CPU_MINUTES} minutes on a CPU, as far as can be foreseen"
+    crop = "crops of a quarter to all of the image" if recipe.augmentation != "pad_crop_flip" else "shifted"
+    reasons = {
+        "network": (f"{recipe.network}: {network}", "--model"),
+        "sizes": (f"{sizes} px around the base of {base.size}, for images of {facts.side}", "--base_size, --regime"),
+        "batch": (f"{base.batch}: at least {STEPS_AT_LEAST} steps an epoch, {LARGEST_BATCH} at most", "--base_batch"),
+        "mode": (f"{recipe.mode}: {spent[recipe.mode]}", "--mode"),
+        "epochs": (f"{recipe.epochs}: the fewer images, the more epochs", "--epochs"),
+        "learning rate": (f"{recipe.schedule}; {REFERENCE_RATE:g} for {REFERENCE_BATCH} images", "--learning_rate"),
+        "augmentation": (f"{crop}, mirrored", "--recipe for another recipe's"),
+        "calibration": (f"{calibration} batches at each test size, an epoch at most", "--calibration_batches"),
+    }
+    if time is not None:
+        reasons["time"] = (f"about {max(time, 1):.0f} minutes of training, by the network's multiply-adds", "--epochs")
+    return reasons
+
+
+def is_preset(recipe: Recipe) -> bool:
+    """Return whether a recipe's sizes are a family with a name, so not chosen here."""
+    return recipe.family in FAMILIES
