@@ -2,7 +2,7 @@
 
 Neighbours: `drop_path` (stochastic depth).
 
-network = amoebanet_a(classes=10, auxiliary=False)        # 3.2 M parameters, logits
+    network = amoebanet_a(classes=10, auxiliary=False)        # 3.2 M parameters, logits
 """
 
 from __future__ import annotations
@@ -82,15 +82,15 @@ def amoebanet_a(
         drop_path: rate at which operations are dropped in the last cell; it grows linearly over the cells.
 
     Returns:
-        A Keras model from images `[N, H, W, channels]`, float32 in [0, 1], to logits `[N, classes]`, or with `auxiliary`
-        to the list of logits and auxiliary logits, both `[N, classes]`. Its stride is 4.
+        A Keras model from images `[N, H, W, channels]`, float32 in [0, 1], to logits `[N, classes]`, or with
+        `auxiliary` to the list of logits and auxiliary logits, both `[N, classes]`. Its stride is 4.
 
     Raises:
         ValueError: no cells, filters that are no multiple of 4, or a rate out of range.
 
     Source: Real, Aggarwal, Huang, Le, "Regularized evolution for image classifier architecture search", arXiv
-    1802.01548v7, figure 5, with the authors' published code for ImageNet, on whose cells the drawings of earlier versions
-    of the paper disagree, and for the linear growth of the rate. The stem of 3 F filters, initialisation (normal by
+    1802.01548v7, figure 5, with the authors' published code for ImageNet, on whose cells the drawings of earlier
+    versions of the paper disagree, and for the linear growth of the rate. The stem of 3 F filters, initialisation (normal by
     fan-out) and batch norm (epsilon 1e-5, momentum 0.9) are those of the published CIFAR code of NASNet (arXiv
     1707.07012), whose family this is; logits start uniform by fan-in, as in the code of arXiv 1908.08986. Three
     changes: the first cell projects the image's maps once, as every other cell does, not for each operation; the
@@ -102,8 +102,8 @@ def amoebanet_a(
     newest = older = _batch_norm(_conv(inputs, 3 * filters, 3))
     outputs, total, last_was_reduction = [], 3 * cells + 2, False
     for index in range(total):
-        stage, place = divmod(index + 1, cells + 1)
-        cell, strides = (NORMAL, 1) if place else (REDUCTION, 2)
+        stage, position = divmod(index + 1, cells + 1)
+        cell, strides = (NORMAL, 1) if position else (REDUCTION, 2)
         states = [_project(newest, filters * 2**stage), _match(older, filters * 2**stage, last_was_reduction)]
         older, newest = newest, _apply(cell, states, strides, drop_path * (index + 1) / total)
         last_was_reduction = strides == 2

@@ -1,12 +1,16 @@
 """The CIFAR-style residual network of depth 6n + 2, for images of any size.
 
-model = cifar_resnet(44, classes=10)        # 0.66 M parameters, logits
+Neighbours: `resnet` (batch norm).
+
+    model = cifar_resnet(44, classes=10)        # 0.66 M parameters, logits
 """
 
 from __future__ import annotations
 
 import keras
 from keras import layers
+
+from keras_mixsize.models.resnet import batch_norm
 
 SHORTCUTS = ("projection", "identity")
 _HE_NORMAL = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
@@ -39,7 +43,7 @@ def cifar_resnet(
     if shortcut not in SHORTCUTS:
         raise ValueError(f"shortcut must be one of {SHORTCUTS}, got {shortcut!r}")
     inputs = keras.Input((None, None, channels), name="image")
-    x = layers.ReLU()(_batch_norm(_conv(inputs, width, 3)))
+    x = layers.ReLU()(batch_norm(_conv(inputs, width, 3)))
     for stage in range(3):
         for block in range(blocks):
             x = _basic_block(x, width * 2**stage, strides=2 if stage and not block else 1, shortcut=shortcut)
@@ -49,15 +53,15 @@ def cifar_resnet(
 
 
 def _basic_block(x, filters: int, *, strides: int, shortcut: str):
-    y = layers.ReLU()(_batch_norm(_conv(x, filters, 3, strides)))
-    y = _batch_norm(_conv(y, filters, 3), gamma="zeros")
+    y = layers.ReLU()(batch_norm(_conv(x, filters, 3, strides)))
+    y = batch_norm(_conv(y, filters, 3), gamma="zeros")
     if strides > 1 or x.shape[-1] != filters:
         x = _SHORTCUTS[shortcut](x, filters, strides)
     return layers.ReLU()(layers.Add()([x, y]))
 
 
 def _project(x, filters: int, strides: int):
-    return _batch_norm(_conv(x, filters, 1, strides))
+    return batch_norm(_conv(x, filters, 1, strides))
 
 
 def _subsample(x, filters: int, strides: int):
@@ -74,7 +78,3 @@ _SHORTCUTS = {"projection": _project, "identity": _subsample}
 def _conv(x, filters: int, kernel: int, strides: int = 1):
     options = {"padding": "same", "use_bias": False, "kernel_initializer": _HE_NORMAL.clone()}
     return layers.Conv2D(filters, kernel, strides, **options)(x)
-
-
-def _batch_norm(x, gamma: str = "ones"):
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)(x)

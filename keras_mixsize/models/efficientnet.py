@@ -2,7 +2,7 @@
 
 Neighbours: `drop_path` (stochastic depth).
 
-network = efficientnet_b0(classes=1000)        # 5.3 M parameters, logits
+    network = efficientnet_b0(classes=1000)        # 5.3 M parameters, logits
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ResNet-50, for images of any size, and the convolution and batch norm of residual networks.
 
-Neighbours: `wide_resnet` uses the same convolution and batch norm.
+Neighbours: `wide_resnet` uses the same convolution and batch norm, `cifar_resnet` the latter.
 
-network = resnet50(classes=1000)        # 25.6 M parameters, logits
+    network = resnet50(classes=1000)        # 25.6 M parameters, logits
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-STRIDE_PLACES = ("3x3", "1x1")
+STRIDES_IN = ("3x3", "1x1")
 _HE_NORMAL = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
 
 
@@ -23,9 +23,9 @@ def resnet50(*, classes: int, channels: int = 3, zero_gamma: bool = True, stride
     Args:
         classes: number of logits.
         channels: of the images.
-        zero_gamma: whether the last batch norm of every block starts at zero, so that each block starts as the identity.
-        stride_in: the convolution of a block that shrinks the maps: `"3x3"` (4.1 G multiply-adds at 224 px), or `"1x1"`,
-            the first one, as in the original network (3.9 G).
+        zero_gamma: whether the last batch norm of every block starts at zero: each block then starts as the identity.
+        stride_in: the convolution of a block that shrinks the maps: `"3x3"` (4.1 G multiply-adds at 224 px), or
+            `"1x1"`, the first one, as in the original network (3.9 G).
 
     Returns:
         A Keras model from images `[N, H, W, channels]`, float32 in [0, 1], to logits `[N, classes]`. Its stride is 32.
@@ -37,8 +37,8 @@ def resnet50(*, classes: int, channels: int = 3, zero_gamma: bool = True, stride
     fan-out, zero gamma, logits from N(0, 0.01^2)), batch norm (epsilon 1e-5, momentum 0.9) and the stride in the 3x3
     convolution as in Goyal et al., "Accurate, large minibatch SGD", arXiv 1706.02677, section 5.1.
     """
-    if stride_in not in STRIDE_PLACES:
-        raise ValueError(f"stride_in must be one of {STRIDE_PLACES}, got {stride_in!r}")
+    if stride_in not in STRIDES_IN:
+        raise ValueError(f"stride_in must be one of {STRIDES_IN}, got {stride_in!r}")
     inputs = keras.Input((None, None, channels), name="image")
     x = layers.ReLU()(batch_norm(conv(inputs, 64, 7, 2)))
     x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))  # a zero is never above the output of a ReLU

@@ -2,7 +2,7 @@
 
 Neighbours: `resnet` (convolution and batch norm).
 
-network = wide_resnet(28, 10, classes=10)        # 36.5 M parameters, logits
+    network = wide_resnet(28, 10, classes=10)        # 36.5 M parameters, logits
 """
 
 from __future__ import annotations

@@ -1,47 +1,46 @@
-"""The zoo: published sizes, every image size, clear errors."""
+"""What holds for every network: any image size, its stride, saving; and networks by name."""
+
+import functools
 
 import keras
 import numpy as np
 import pytest
+from networks import tiny_network
+from zoo import photos
 
-from keras_mixsize import models
+from keras_mixsize import models, presets
 from keras_mixsize.training import complexity
 
-
-def test_resnet44_has_the_published_parameters_and_multiply_adds():
-    # arXiv 1512.03385, table 6: 0.66 M parameters; 97 M multiply-adds at 32 px by its layer table
-    model = models.cifar_resnet(44, classes=10, shortcut="identity")
-    assert round(model.count_params() / 1e6, 2) == 0.66
-    assert round(complexity.multiply_adds(model, 32) / 1e6) == 97
-
-
-@pytest.mark.parametrize("depth, millions", [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
-def test_parameters_of_every_published_depth(depth, millions):
-    model = models.cifar_resnet(depth, classes=10, shortcut="identity")
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert trainable / 1e6 == pytest.approx(millions, rel=0.02)
+SMALL_SIZES = (4, 31, *presets.FAMILIES["cifar"].sizes)
+LARGE_SIZES = (32, 45, *sorted({*presets.FAMILIES["imagenet144"].sizes, *presets.FAMILIES["imagenet224"].sizes}))
+NETWORKS = {  # the network with few layers and filters where depth and width do not matter for its sizes; sizes; stride
+    "cifar_resnet": (functools.partial(models.cifar_resnet, 8), SMALL_SIZES, 4),
+    "wide_resnet": (functools.partial(models.wide_resnet, 10, 1), SMALL_SIZES, 4),
+    "amoebanet_a": (functools.partial(models.amoebanet_a, cells=1, filters=4), SMALL_SIZES, 4),
+    "resnet50": (models.resnet50, LARGE_SIZES, 32),
+    "efficientnet_b0": (models.efficientnet_b0, LARGE_SIZES, 32),
+}
 
 
-@pytest.mark.parametrize("shortcut", ["projection", "identity"])
-@pytest.mark.parametrize("size", [8, 16, 24, 31, 48, 64])
-def test_logits_come_out_at_every_size(shortcut, size):
-    model = models.cifar_resnet(8, classes=7, channels=1, shortcut=shortcut)
-    logits = model(np.random.default_rng(0).random((2, size, size, 1)).astype("float32"))
-    assert logits.shape == (2, 7) and np.isfinite(logits).all()
+@functools.cache
+def network(name):
+    """Return a network of the zoo with three classes."""
+    return NETWORKS[name][0](classes=3)
 
 
-def test_identity_shortcut_takes_every_second_pixel_and_adds_zero_channels():
-    from keras_mixsize.models.cifar_resnet import _subsample
-
-    inputs = keras.Input((None, None, 4))
-    model = keras.Model(inputs, _subsample(inputs, 8, 2))
-    image = np.random.default_rng(0).random((1, 6, 6, 4)).astype("float32")
-    expected = np.pad(image[:, ::2, ::2], [(0, 0)] * 3 + [(2, 2)])
-    np.testing.assert_array_equal(model(image), expected)
+@pytest.mark.parametrize("name, size", [(name, size) for name, (_, sizes, _) in NETWORKS.items() for size in sizes])
+def test_outputs_are_finite_logits_at_every_size(name, size):
+    for logits in keras.tree.flatten(network(name)(photos(size))):
+        assert logits.shape == (1, 3) and logits.dtype == "float32" and np.isfinite(logits).all()
 
 
-def test_every_name_builds_and_saves(tmp_path):
-    for name in models.names()[:3]:
+@pytest.mark.parametrize("name", NETWORKS)
+def test_stride_is_the_documented_one(name):
+    assert complexity.model_stride(network(name)) == NETWORKS[name][2]
+
+
+def test_networks_by_name_save_and_load(tmp_path):
+    for name in models.names()[:2]:
         model = models.build(name, classes=4, channels=1)
         model.save(tmp_path / "model.keras")
         image = np.ones((1, 16, 16, 1), "float32")
@@ -49,10 +48,19 @@ def test_every_name_builds_and_saves(tmp_path):
         np.testing.assert_allclose(loaded(image), model(image), atol=1e-6)
 
 
-def test_bad_arguments_are_refused():
+def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match="one of resnet8, .*got 'resnet444'; did you mean 'resnet44'"):
         models.build("resnet444", classes=10)
-    with pytest.raises(ValueError, match=r"6n \+ 2 .*got 45"):
-        models.cifar_resnet(45, classes=10)
-    with pytest.raises(ValueError, match="shortcut must be one of .*'conv'"):
-        models.cifar_resnet(8, classes=10, shortcut="conv")
+
+
+def test_a_normalised_network_sees_images_less_their_mean():
+    plain = tiny_network(channels=3)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    network = models.normalized(plain, mean, std)
+    images = np.random.default_rng(0).random((2, 16, 16, 3), dtype=np.float32)
+    np.testing.assert_allclose(network(images), plain((images - mean) / np.array(std)), rtol=1e-3, atol=1e-5)
+
+
+def test_means_for_other_channels_are_refused():
+    with pytest.raises(ValueError, match="mean and std must have the images' 1 channels"):
+        models.build("resnet8", classes=10, channels=1, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2))
