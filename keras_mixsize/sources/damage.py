@@ -186,8 +186,15 @@ class SkipList:
     def __init__(self, max_share: float, num_examples: int):
         self.max_share = max_share
         self.num_examples = num_examples
-        with tf.device("CPU:0"):
+        with tf.init_scope(), tf.device("CPU:0"):
             self._faults = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int32, GOOD)
+
+    def __getstate__(self) -> dict:
+        return vars(self) | {"_faults": [column.numpy() for column in self._faults.export()]}
+
+    def __setstate__(self, state: dict):
+        self.__init__(state["max_share"], state["num_examples"])
+        self._faults.insert(*map(tf.constant, state["_faults"]))
 
     def report(self, describe: Callable) -> tuple[Damaged, ...]:
         """Return what is on the list, by index."""

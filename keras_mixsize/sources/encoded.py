@@ -1,8 +1,8 @@
 """Encoded images as a source: in memory, in files or in TFRecord shards; decoded when needed, once for all copies.
 
 Damaged images are handled by the policy of `damage`. The whole batch is attempted at once, which costs next to nothing;
-only where that fails are its images looked at one by one. Neighbours: `examples` (Source), `records` (the shards' index),
-`sources` (makes these objects), `dataset`.
+only where that fails are its images looked at one by one. Neighbours: `source` (Source), `tfrecords` (the shards' index),
+`folders`, `shards` and `tfds` (make these objects).
 
     source = FileSource(files, labels, class_names, damage="skip")
     source.damage_report()                                            # what was skipped so far
@@ -19,9 +19,8 @@ import tensorflow as tf
 from keras_mixsize.images.decoding import render_batch
 from keras_mixsize.images.formats import decode
 from keras_mixsize.images.step_images import images_of
-from keras_mixsize.sources.arrays import on_host
 from keras_mixsize.sources.damage import GOOD, Damaged, DamagePolicy, SkipList, attempt, data_fault, fault_of, refuse
-from keras_mixsize.sources.source import Source, check_labels
+from keras_mixsize.sources.source import Source, check_labels, on_host
 from keras_mixsize.sources.tfrecords import RecordIndex, read_image
 
 
@@ -130,6 +129,12 @@ class BytesSource(EncodedSource):
         super().__init__(labels, len(items), class_names, **options)
         self._items = on_host(items)
 
+    def __getstate__(self) -> dict:
+        return super().__getstate__() | {"_items": self._items.numpy()}
+
+    def __setstate__(self, state: dict):
+        super().__setstate__(state | {"_items": on_host(state["_items"])})
+
     def read(self, index):
         """See `EncodedSource.read`."""
         return tf.gather(self._items, index)
@@ -150,7 +155,13 @@ class FileSource(EncodedSource):
     def __init__(self, files, labels, class_names=None, **options):
         super().__init__(labels, len(files), class_names, **options)
         self.files = [str(file) for file in files]
-        self._files = on_host(self.files)
+
+    def __repr__(self) -> str:
+        return f"FileSource({self.num_examples:,} files, {self.describe_classes()})"
+
+    @functools.cached_property
+    def _files(self) -> tf.Tensor:
+        return on_host(self.files)
 
     def read(self, index):
         """See `EncodedSource.read`."""
@@ -177,16 +188,26 @@ class RecordSource(EncodedSource):
             raise ValueError(f"the records of {index.files[0]} must have labels, got none; use a split that has them")
         super().__init__(index.labels, index.num_examples, class_names, **options)
         self.index = index
-        self._files = on_host(list(index.files))
-        self._places = [on_host(column) for column in (index.shards, index.offsets, index.lengths)]
-        self._positions = on_host(index.positions)
+
+    def __repr__(self) -> str:
+        shards = f"{len(self.index.files):,} shards"
+        return f"RecordSource({self.num_examples:,} records in {shards}, {self.describe_classes()})"
+
+    @functools.cached_property
+    def _files(self) -> tf.Tensor:
+        return on_host(list(self.index.files))
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, tf.Tensor]:
+        names = ("shards", "offsets", "lengths", "positions")
+        return {name: on_host(vars(self.index)[name]) for name in names}
 
     def read(self, index):
         """See `EncodedSource.read`."""
-        shard, offset, length = (tf.gather(column, index) for column in self._places)
+        shard, offset, length = (tf.gather(self._columns[name], index) for name in ("shards", "offsets", "lengths"))
         return read_image(tf.gather(self._files, shard), offset, length, self.index.image_key)
 
     def describe(self, index):
         """See `EncodedSource.describe`."""
-        shard, position = (tf.gather(column, index) for column in (self._places[0], self._positions))
+        shard, position = (tf.gather(self._columns[name], index) for name in ("shards", "positions"))
         return tf.strings.join([tf.gather(self._files, shard), " record ", tf.strings.as_string(position)])

@@ -1,7 +1,9 @@
 """Fashion-MNIST: the subset inside the package, or the full set from its files.
 
-source = fashion_mnist("train")
-source.num_examples, source.num_classes, source.channels        # 10000, 10, 1
+Neighbour: `arrays` (what it becomes).
+
+    source = fashion_mnist("train")
+    source.num_examples, source.num_classes, source.channels        # 10000, 10, 1
 """
 
 from __future__ import annotations
@@ -12,10 +14,8 @@ from importlib import resources
 
 import numpy as np
 
+from keras_mixsize.arguments import check_choice
 from keras_mixsize.sources.arrays import ArraySource
-
-# Data sets by name
-
 
 FASHION_CLASSES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -33,16 +33,20 @@ def fashion_mnist(split: str = "train", *, path: str | pathlib.Path | None = Non
     Returns:
         Grey images `[N, 32, 32, 1]` uint8 of 10 classes.
 
+    Raises:
+        ValueError: another split.
+        FileNotFoundError: a file of the full set is missing.
+
     Source: Xiao, Rasul, Vollgraf, arXiv 1708.07747; MIT licence, beside the data.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    check_choice("split", split, ("train", "test"))
     images, labels = _embedded_arrays(split) if path is None else read_idx(pathlib.Path(path), split)
     images = np.pad(images, [(0, 0), (2, 2), (2, 2)])
     return ArraySource(images, labels.astype(np.int64), FASHION_CLASSES)
 
 
 def _embedded_arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the subset's images, uint8 `[N, 28, 28]`, and labels."""
     packed = resources.files("keras_mixsize.sources") / "data" / "fashion_mnist.npz"
     with resources.as_file(packed) as file, np.load(file) as data:
         return data[f"{split}_images"], data[f"{split}_labels"]
@@ -50,6 +54,10 @@ def _embedded_arrays(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def read_idx(path: pathlib.Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (images uint8 `[N, 28, 28]`, labels uint8 `[N]`) from a folder of gzipped IDX files.
+
+    Args:
+        path: the folder.
+        split: `"train"` or `"test"`.
 
     Raises:
         FileNotFoundError: a file is missing; says which and where it comes from.

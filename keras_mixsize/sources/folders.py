@@ -30,13 +30,14 @@ def folder(
         path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
         channels: 1 or 3; every image is converted.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
-        damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here already.
+        damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here
+            already.
         cache: where that is kept; unless given, a hidden file in the folder.
 
     Raises:
         FileNotFoundError, NotADirectoryError: no such folder.
-        ValueError: no class folder, one that is not among `class_names`, one without images, or a damaged image (named, with
-            its index).
+        ValueError: no class folder, one that is not among `class_names`, one without images, or a damaged image (named,
+            with its index).
     """
     found = read_listing(path, class_names=class_names, cache=cache)
     source = FileSource(found.files, found.labels, found.class_names, channels=channels, damage=damage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,11 +17,9 @@ from keras_mixsize.sources.damage import DamagePolicy, check_sides
 from keras_mixsize.sources.encoded import RecordSource
 from keras_mixsize.sources.tfrecords import check_series, converted, index_shards
 
-# TFRecord shards
-
 
 def records(
-    path,
+    path: str | pathlib.Path | Sequence[str | pathlib.Path],
     *,
     channels: int | None = None,
     class_names: tuple[str, ...] | None = None,
@@ -29,20 +28,23 @@ def records(
     damage: str | DamagePolicy = "raise",
     index: str | pathlib.Path | None = None,
 ) -> RecordSource:
-    """Return the images of TFRecord shards, which are read by index.
+    """Return the images of TFRecord shards, which are read by index. Its options are typed one at a time.
 
     Args:
-        path: a folder that `convert` wrote, a pattern such as `"data/train.tfrecord-*"`, or a list of files; shards are taken in
-            sorted order. Each record is a `tf.train.Example` with an encoded image and a label, as tfds and `convert` write.
+        path: a folder that `convert` wrote, a pattern such as `"data/train.tfrecord-*"`, or a list of files; shards are
+            taken in sorted order. Each record is a `tf.train.Example` with an encoded image and a label, as tfds and
+            `convert` write.
         channels: 1 or 3; every image is converted. Unless given, what `convert` noted, else 3.
         class_names: a name per class; unless given, what `convert` noted.
         image_key, label_key: names of the two features.
-        damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here already.
+        damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here
+            already.
         index: where the offset index is kept; unless given, beside the shards.
 
     Raises:
         FileNotFoundError: no shard, or some of a series are missing.
-        ValueError: a shard is damaged, its records are not such Examples (see `records.index_shards`), or an image is damaged.
+        ValueError: a shard is damaged, its records are not such Examples (see `tfrecords.index_shards`), or an image is
+            damaged.
     """
     files, counts, noted = _shards(path)
     check_series(files)
@@ -53,7 +55,7 @@ def records(
     return source
 
 
-def _shards(path) -> tuple[list[str], list[int] | None, dict]:
+def _shards(path: str | pathlib.Path | Sequence[str | pathlib.Path]) -> tuple[list[str], list[int] | None, dict]:
     """Return the files, how many records each must have if that is known, and what is noted of channels and classes."""
     if isinstance(path, (str, pathlib.Path)) and pathlib.Path(path).is_dir():
         manifest = converted(path)

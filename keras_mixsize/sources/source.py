@@ -1,7 +1,7 @@
-"""Source: examples addressed by index, and its simplest kind, arrays in memory.
+"""Source: examples addressed by index, what all kinds of them have in common, and what labels must be.
 
-A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `encoded` has the
-other kinds, `sources` makes them from folders and data sets, `dataset` turns a source and a plan into batches.
+A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `arrays` and
+`encoded` have the kinds; the room `input` turns a source and a plan into batches.
 
     source = ArraySource(images, labels)
     source.num_examples, source.num_classes, source.channels
@@ -10,6 +10,7 @@ other kinds, `sources` makes them from folders and data sets, `dataset` turns a 
 from __future__ import annotations
 
 import abc
+import functools
 import math
 from collections.abc import Callable
 
@@ -17,6 +18,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import images as images_lib
+
+_SHOWN = 8  # names of classes in a line
 
 
 class Source(abc.ABC):
@@ -44,8 +47,26 @@ class Source(abc.ABC):
             return len(self.class_names)
         return self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.num_examples:,} images, {self.describe_classes()})"
+
+    def describe_classes(self) -> str:
+        """Return how many classes there are and the names of the first, in words."""
+        names = list(self.class_names or ())
+        shown = ", ".join([*names[:_SHOWN], "..."] if len(names) > _SHOWN else names)
+        return f"{self.num_classes:,} classes" + (f": {shown}" if names else "")
+
+    def __getstate__(self) -> dict:
+        """Return what can be pickled: tensors are properties that are made anew when they are needed."""
+        kinds = (name for kind in type(self).__mro__ for name in vars(kind).items())
+        made_anew = {name for name, value in kinds if isinstance(value, functools.cached_property)}
+        return {name: value for name, value in vars(self).items() if name not in made_anew}
+
+    def __setstate__(self, state: dict):
+        vars(self).update(state)
+
     def damage_report(self) -> tuple:
-        """Return what could not be used so far, an entry for each example; each prints as a line. Arrays hold no such."""
+        """Return what could not be used so far, an entry for each example; each prints as a line. Arrays have no such."""
         return ()
 
     @abc.abstractmethod
@@ -81,6 +102,12 @@ class Source(abc.ABC):
         """
         del redraw
         return self.render(indices, seeds, size, transform), indices
+
+
+def on_host(values) -> tf.Tensor:
+    """Return values as a tensor that graphs refer to; a constant inside them would be copied, and limited to 2 GiB."""
+    with tf.init_scope(), tf.device("CPU:0"):
+        return tf.constant(values)
 
 
 def check_labels(labels: np.ndarray, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:

@@ -17,12 +17,13 @@ import tensorflow as tf
 
 from keras_mixsize.images.formats import decode
 from keras_mixsize.sources.array_records import ArrayRecordSource
-from keras_mixsize.sources.arrays import ArraySource
+from keras_mixsize.sources.arrays import ArraySource, aligned_empty
 from keras_mixsize.sources.encoded import BytesSource, EncodedSource, RecordSource
 from keras_mixsize.sources.source import Source
 from keras_mixsize.sources.tfrecords import RecordIndex, index_shards
 
 MEMORY_LIMIT = 16 * 2**30  # bytes of images that are held in memory
+_BATCH = 1024  # examples that are copied together
 _PROBE = 64  # examples whose mean size stands for all
 
 
@@ -69,12 +70,27 @@ def tfds_source(
 def _from_memory(tfds, builder, name: str, split: str, damage) -> ArraySource | BytesSource:
     names, channels = _class_names(builder), builder.info.features["image"].shape[-1] or 3
     if _has_one_size(builder):
-        parts = list(tfds.as_numpy(builder.as_dataset(split=split, batch_size=1024)))
-        images, labels = (np.concatenate([part[field] for part in parts]) for field in ("image", "label"))
+        images, labels = _arrays(tfds, builder, split)
         return ArraySource(images, _checked(labels, name, split), names)
     pairs = [(example["image"], example["label"]) for example in tfds.as_numpy(_encoded(tfds, builder, split))]
     items, labels = zip(*pairs)
     return BytesSource(items, _checked(np.array(labels), name, split), names, channels=channels, damage=damage)
+
+
+def _arrays(tfds, builder, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images `[N, H, W, C]`, each held once, and labels of a split whose images have one size."""
+    batches = builder.as_dataset(split=split, batch_size=_BATCH)
+    count = int(builder.as_dataset(split=split).cardinality())
+    if count < 0:  # unknown
+        parts = list(tfds.as_numpy(batches))
+        return tuple(np.concatenate([part[field] for part in parts]) for field in ("image", "label"))
+    feature = builder.info.features["image"]
+    images = aligned_empty((count, *(side or 3 for side in feature.shape)), feature.np_dtype)
+    labels = np.empty(count, np.int64)
+    for number, part in enumerate(tfds.as_numpy(batches)):
+        rows = slice(number * _BATCH, number * _BATCH + len(part["label"]))
+        images[rows], labels[rows] = part["image"], part["label"]
+    return images, labels
 
 
 def _from_shards(builder, name: str, split: str, damage) -> RecordSource:
@@ -103,7 +119,10 @@ def _held(source: EncodedSource, indices, one_size: bool, damage) -> ArraySource
     items = [source.read(index).numpy() for index in indices]
     if not one_size:
         return BytesSource(items, source.labels, source.class_names, channels=source.channels, damage=damage)
-    images = np.stack([decode(item, source.channels).numpy() for item in items])
+    first = decode(items[0], source.channels).numpy()
+    images = aligned_empty((len(items), *first.shape), first.dtype)
+    for index, item in enumerate(items):
+        images[index] = decode(item, source.channels).numpy()
     return ArraySource(images, source.labels, source.class_names)
 
 
