@@ -1,7 +1,8 @@
-"""What benchmark_input.py measures against each other: pipelines and loops that make training images from JPEG files.
+"""What input.py measures against each other: pipelines and loops that make training images from JPEG files.
 
 Each contender is a function of (files, size) that returns an endless iterator of how many images it has just made. The files
-lie on disk, in the page cache. Every contender reads, decodes, crops at random and resizes, and all but `ours` flip too; they differ in who does it.
+lie on disk, in the page cache. Every contender reads, decodes, crops at random and resizes, and all but `ours` flip too;
+they differ in who does it. `other_loaders.py` has those of other frameworks, which need environments of their own.
 
     taken = in_turns(["plain tf.data", "keras_mixsize"], files, 128, rounds=9, images=128)     # microseconds per image
 """
@@ -11,13 +12,14 @@ import io
 import itertools
 import os
 import pathlib
-import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import psutil
 import tensorflow as tf
+from measuring import alternate
 from PIL import Image
 
 import keras_mixsize as kms
@@ -139,16 +141,17 @@ def in_turns(names: list[str], files: list[str], size: int, *, rounds: int, imag
     as much made ahead as it ends with.
     """
     running = {name: CONTENDERS[name](files, size) for name in names}
-    taken = {name: [] for name in names}
-    for turn in range(-3, rounds):
-        for name in random.Random(turn).sample(names, len(names)):
-            started, made = time.process_time(), 0
-            while made < images:
-                made += next(running[name])
-            fall_idle()
-            if turn >= 0:
-                taken[name].append(1e6 * (time.process_time() - started) / made)
-    return taken
+    turns = {name: functools.partial(processor_time, make, images) for name, make in running.items()}
+    return alternate(turns, rounds, warm_up=3, seed=0)
+
+
+def processor_time(running: Iterator[int], images: int) -> float:
+    """Return what a running contender takes for so many images and until it has fallen idle, in microseconds per image."""
+    started, made = time.process_time(), 0
+    while made < images:
+        made += next(running)
+    fall_idle()
+    return 1e6 * (time.process_time() - started) / made
 
 
 def fall_idle() -> None:
@@ -207,28 +210,23 @@ def stages(files: list[str], size: int, *, rounds: int) -> dict[str, list[float]
     ratios = tf.constant([scale_of(window, size) for window in windows])
     stored, windows = tf.constant(files), tf.constant(windows)
     loops = {name: _loop_to(stage, stored, windows, ratios, size) for stage, name in enumerate(STAGES)}
-    taken = {name: [] for name in STAGES}
-    for turn in range(-1, rounds):
-        for name, loop in loops.items():
-            started = time.process_time()
-            loop()
-            if turn >= 0:
-                taken[name].append(1e6 * (time.process_time() - started) / len(files))
-    return taken
+    turns = {name: functools.partial(per_image, loop, len(files)) for name, loop in loops.items()}
+    return alternate(turns, rounds, warm_up=1)
+
+
+def per_image(work: Callable[[], Any], images: int) -> float:
+    """Return the processor time of a call, in microseconds per image."""
+    started = time.process_time()
+    work()
+    return 1e6 * (time.process_time() - started) / images
 
 
 def in_step(size: int, *, rounds: int) -> list[float]:
     """Return the processor time that a training step takes to finish images on this machine's CPU, in microseconds per image."""
     images = tf.zeros([BATCH, size, size, 3], tf.uint8)
-    inputs = {"images": images, "mirrored": tf.range(BATCH) % 2 == 0}
+    inputs = kms.images.StepImages(images, tf.range(BATCH) % 2 == 0)
     finish = tf.function(lambda: kms.images.to_float(kms.images.mirror_inputs(inputs)), autograph=False)
-    taken = []
-    for turn in range(-2, rounds):
-        started = time.process_time()
-        finish()
-        if turn >= 0:
-            taken.append(1e6 * (time.process_time() - started) / BATCH)
-    return taken
+    return alternate({"finish": lambda: per_image(finish, BATCH)}, rounds, warm_up=2)["finish"]
 
 
 def _loop_to(stage: int, stored: tf.Tensor, windows: tf.Tensor, ratios: tf.Tensor, size: int):

@@ -12,6 +12,18 @@ from networks import compiled, tiny_network
 import keras_mixsize as kms
 
 
+# Two devices, of which tests use the first one unless they ask for both; TensorFlow cannot be asked later.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """The names of two devices of this process, for strategies."""
+    return ["CPU:0", "CPU:1"]
+
+
 @pytest.fixture(scope="session")
 def fashion():
     """The embedded training images, as a source."""

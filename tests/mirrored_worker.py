@@ -174,7 +174,7 @@ def mixed_difference(policy):
         model, notes = make_model(strategy, synchronized=strategy is STRATEGY), Notes()
         model.fit(data(regime), epochs=1, steps_per_epoch=1, verbose=0, callbacks=[notes])
         scales = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-        assert scales == (policy == "mixed_float16") and int(model._skipped.in_epoch.numpy()) == 0
+        assert scales == (policy == "mixed_float16") and int(model._step.skipped.in_epoch.numpy()) == 0
         gradients.append(notes.steps[0][1])
     keras.config.set_dtype_policy("float32")
     return relative_difference(*gradients)
@@ -202,7 +202,7 @@ def copies(model):
     kept = [
         variable for variable in model.state_variables if not variable.path.endswith(("position", "scale", "counter"))
     ]
-    kept = kept[: -len(model._skipped.variables)]
+    kept = kept[: -len(model._step.skipped.variables)]
     return [copy for copies in replicas.read_copies(STRATEGY, kept) for copy in copies]
 
 
@@ -214,7 +214,7 @@ def nan_changed(model):
     images[16:] = np.nan
     broken = STRATEGY.experimental_distribute_dataset(tf.data.Dataset.from_tensors((images, labels)))
     model.train_function(iter(broken))
-    assert int(model._skipped.in_a_row.numpy()) == 1
+    assert int(model._step.skipped.in_a_row.numpy()) == 1
     return difference(before, copies(model))
 
 
@@ -244,8 +244,8 @@ def elastic_difference(whole, first, second):
         with contextlib.suppress(StopIteration):
             start.fit(data(), epochs=1, verbose=0, callbacks=[Stop(), resume])
         left = end.fit(data(), epochs=1, verbose=0, callbacks=[resume]).history
-    logs = [float(keras.ops.convert_to_numpy(model._loss_tracker.result())) for model in (whole, end)]
-    images = [float(keras.ops.convert_to_numpy(model._loss_tracker.count)) for model in (whole, end)]
+    logs = [float(keras.ops.convert_to_numpy(model.metrics[0].result())) for model in (whole, end)]
+    images = [float(keras.ops.convert_to_numpy(model.metrics[0].count)) for model in (whole, end)]
     assert start.position == 10 and end.position == whole.position and images[0] == images[1] and left["loss"]
     return max(difference(*(arrays(model.trainable_variables) for model in (whole, end))), abs(logs[0] - logs[1]))
 
@@ -281,7 +281,7 @@ def main():
     facts |= {"traces": separate.trace_count, "buckets": len(REGIME.buckets), "history": sorted(history)}
     steps = range(train.steps_per_epoch, 2 * train.steps_per_epoch)
     facts["planned_images"] = sum(train.plan.at(step).bucket.images for step in steps)
-    facts["metric_images"] = float(keras.ops.convert_to_numpy(separate._loss_tracker.count))
+    facts["metric_images"] = float(keras.ops.convert_to_numpy(separate.metrics[0].count))
     facts["collectives"] = {"separate": collectives(separate), "synchronised": collectives(synchronised)}
     facts["mixed"] = {policy: mixed_difference(policy) for policy in ("mixed_bfloat16", "mixed_float16")}
     facts["nan_changed"] = [nan_changed(separate), nan_changed(scaled_model())]

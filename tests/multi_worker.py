@@ -157,7 +157,7 @@ def main():
         "history": history,
         "resumed_history": more.history,
         "evaluated": model.evaluate(train.at_size(32, 24), steps=3, verbose=0),
-        "images": float(keras.ops.convert_to_numpy(model._loss_tracker.count)),
+        "images": float(keras.ops.convert_to_numpy(model.metrics[0].count)),
         "read": read.tolist(),
         "planned": np.concatenate([train.plan.at(step).indices for step in steps]).tolist(),
         "batches": [train.plan.at(step).bucket.batch for step in steps],

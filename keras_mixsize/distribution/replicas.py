@@ -10,28 +10,24 @@ Called inside the step, in a replica's context or without any strategy; used by 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.distribution.workers import Workers
+from keras_mixsize.internals import call_on_replicas
 
 
-def sum_over_replicas(gradients):
+def sum_over_replicas(gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
     """Return the gradients summed over all replicas: the step's one all-reduce."""
     present = [gradient for gradient in gradients if gradient is not None]
     summed = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present))
     return [None if gradient is None else next(summed) for gradient in gradients]
 
 
-def expect_aggregated_gradients(optimizer) -> None:
-    """Tell a Keras optimizer that its gradients are summed over replicas already; it would sum them once more."""
-    inner = optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
-    inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
-
-
-def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
+def run_either(condition: tf.Tensor, function: Callable, otherwise: Callable, *args) -> None:
     """Call `function(*args)` if the condition holds, else `otherwise(*args)`, in any kind of replica context.
 
     Both update variables. A replica must not wait for the others inside a branch, so the branch is taken where all
@@ -43,7 +39,7 @@ def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
 
     def meet(strategy, condition, *args):
         first = strategy.experimental_local_results(condition)[0]
-        branch(first, lambda chosen: strategy.extended.call_for_each_replica(chosen, args=args))
+        branch(first, lambda chosen: call_on_replicas(strategy, chosen, args))
 
     if tf.distribute.has_strategy():
         tf.distribute.get_replica_context().merge_call(meet, args=(condition, *args))
@@ -51,7 +47,7 @@ def run_either(condition: tf.Tensor, function, otherwise, *args) -> None:
         branch(condition, lambda chosen: chosen(*args))
 
 
-def run_and_select(condition: tf.Tensor, function, variables, before) -> None:
+def run_and_select(condition: tf.Tensor, function: Callable, variables: Sequence, before: Sequence) -> None:
     """Call `function()`, then give the variables their values of before back unless the condition holds.
 
     XLA can fuse the choice into the update; into a branch it cannot look.
@@ -67,7 +63,7 @@ def run_and_select(condition: tf.Tensor, function, variables, before) -> None:
         variable.assign(tf.where(condition, tf.convert_to_tensor(variable), value))
 
 
-def read_copies(strategy: tf.distribute.Strategy, variables) -> list[list]:
+def read_copies(strategy: tf.distribute.Strategy, variables: Sequence) -> list[list]:
     """Return the copy of each variable that every replica of this worker has, as arrays.
 
     Keras mirrors variables but lets each replica update its own batch-norm statistics and metrics, so copies may differ.
@@ -76,7 +72,7 @@ def read_copies(strategy: tf.distribute.Strategy, variables) -> list[list]:
     return [[copy.numpy() for copy in locally(variable.value)] for variable in variables]
 
 
-def gather_copies(workers: Workers, variables) -> list[list]:
+def gather_copies(workers: Workers, variables: Sequence) -> list[list]:
     """Return what `read_copies` does, of the replicas of all workers where workers differ; all workers meet here."""
     copies = read_copies(workers.strategy, variables)
     if workers.count == 1:
@@ -94,7 +90,7 @@ def gather_copies(workers: Workers, variables) -> list[list]:
     return copies
 
 
-def assign_copies(workers: Workers, variables, values) -> None:
+def assign_copies(workers: Workers, variables: Sequence, values: Sequence[np.ndarray]) -> None:
     """Give every replica of this worker its copy of each variable back, on any number of replicas and workers.
 
     Args:
@@ -111,7 +107,7 @@ def assign_copies(workers: Workers, variables, values) -> None:
             local.assign(copy)
 
 
-def is_summed(variable) -> bool:
+def is_summed(variable: keras.Variable) -> bool:
     """Return whether the variable's value is the sum of the replicas' copies."""
     on_read = variable.value.synchronization == tf.VariableSynchronization.ON_READ
     return on_read and variable.value.aggregation == tf.VariableAggregation.SUM
@@ -128,7 +124,7 @@ def spread(copies: np.ndarray, replicas: int, *, summed: bool) -> list[np.ndarra
     return [copies[0] if whole else copies.mean(axis=0, dtype=copies.dtype)] * replicas
 
 
-def pack_copies(copies, *, summed: bool) -> np.ndarray:
+def pack_copies(copies: Sequence[np.ndarray], *, summed: bool) -> np.ndarray:
     """Return a variable's copies as one array `[K, ...]`, where K is 1 if they are equal and are not to be summed."""
     equal = not summed and all(copy.tobytes() == copies[0].tobytes() for copy in copies[1:])
     return np.stack(copies[:1] if equal else copies)

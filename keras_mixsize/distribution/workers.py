@@ -1,6 +1,6 @@
 """Workers: the processes of a multi-worker run, and what they tell each other between two steps.
 
-A run without MultiWorkerMirroredStrategy is one worker, which tells itself, at no cost. Used by `training`, `callbacks`
+A run without MultiWorkerMirroredStrategy is one worker, which tells itself, at no cost. Used by `training`, `resuming`
 and `replicas`; knows nothing of models.
 
     workers = Workers(strategy)
@@ -14,10 +14,13 @@ from __future__ import annotations
 import functools
 import pickle
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from keras_mixsize.input.dataset import MixSizeDataset
 
 _CHUNK = 1 << 24  # int32 numbers sent at once
 _SECONDS_APART = 1.0  # between two questions of an Agreement
@@ -48,7 +51,7 @@ class Workers:
         """How many of the strategy's replicas are on this worker."""
         return self.strategy.num_replicas_in_sync // self.count
 
-    def gather(self, value) -> list:
+    def gather(self, value: Any) -> list[Any]:
         """Return every worker's value, in the workers' order; any value that can be pickled."""
         if self.count == 1:
             return [value]
@@ -59,12 +62,12 @@ class Workers:
         rows = self._gather_rows(padded.view(np.int32)).view(np.uint8)
         return [pickle.loads(row[:size].tobytes()) for row, size in zip(rows, sizes)]
 
-    def gather_numbers(self, numbers) -> np.ndarray:
+    def gather_numbers(self, numbers: Sequence[int]) -> np.ndarray:
         """Return every worker's integers: int64 `[workers, N]` from N of them."""
         numbers = np.asarray(numbers, np.int64)
         return numbers[None] if self.count == 1 else self._gather_rows(numbers)
 
-    def share(self, function: Callable):
+    def share(self, function: Callable[[], Any]) -> Any:
         """Return what a function returns on the first worker, which alone calls it.
 
         Raises:
@@ -159,13 +162,16 @@ class Agreement:
         return [bool(told) for told in rows[:, :-1].any(axis=0)]
 
 
-def distribute(strategy: tf.distribute.Strategy, data):
-    """Return a MixSizeDataset as the strategy's workers read it: each makes the images of its own replicas only.
+def batches_of_worker(strategy: tf.distribute.Strategy, data):
+    """Return data as `fit` and `evaluate` take it: of several workers, each makes the images of its own replicas only.
 
     Args:
-        strategy: with several workers.
-        data: a MixSizeDataset that is not sharded yet, of batches that the workers and replicas share evenly.
+        strategy: of the model.
+        data: a MixSizeDataset that is not sharded yet, of batches that the workers and replicas share evenly; anything else
+            is returned as it is, for Keras to share out.
     """
+    if not _is_shared(strategy, data):
+        return data
 
     def read_own(context):
         own = data.shard(context.num_input_pipelines, context.input_pipeline_id)
@@ -173,6 +179,23 @@ def distribute(strategy: tf.distribute.Strategy, data):
         return own if replicas == 1 else own.map(lambda *rows: _split(rows, replicas)).unbatch()
 
     return strategy.distribute_datasets_from_function(read_own)
+
+
+def check_steps_given(strategy: tf.distribute.Strategy, data, **steps: int | None) -> None:
+    """Raise a ValueError if several workers would go through a MixSizeDataset without end.
+
+    Args:
+        strategy: of the model.
+        data: what they read.
+        **steps: one number of steps, under the name of the user's argument; None if it was not given.
+    """
+    for argument, given in steps.items():
+        if given is None and _is_shared(strategy, data):
+            raise ValueError(f"{argument} must be given, because a MixSizeDataset is endless")
+
+
+def _is_shared(strategy: tf.distribute.Strategy, data) -> bool:
+    return isinstance(data, MixSizeDataset) and Workers(strategy).count > 1
 
 
 def _split(rows, replicas: int):

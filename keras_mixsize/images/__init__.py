@@ -1,7 +1,8 @@
 """Images: bytes to pixels, pure functions inside the graph.
 
 `headers` and `formats` read what kind of file it is, `augmentations` draws which window each copy shows, `rendering`,
-`regions` and `decoding` make its pixels, `transform` is all of it as one value. `mixing` and `randaugment` change finished images.
+`regions` and `decoding` make its pixels, `step_images` leave the flip to the training step, `transform` is all of it as one
+value. `mixing` and `randaugment` change finished images.
 
     transform = Transform(PadCropFlip(padding=4), batch_map=MixUp(classes=10))
     pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] uint8
@@ -22,7 +23,8 @@ from keras_mixsize.images.headers import PIXEL_LIMIT
 from keras_mixsize.images.mixing import CutMix, MixUp, OneOf
 from keras_mixsize.images.randaugment import RandAugment, rand_augment
 from keras_mixsize.images.rendering import render, render_windows, resize, resize_on_device, to_float
-from keras_mixsize.images.transform import INTERPOLATION, Transform, images_of, mirror_inputs
+from keras_mixsize.images.step_images import StepImages, images_of, mirror_inputs
+from keras_mixsize.images.transform import INTERPOLATION, Transform
 
 __all__ = [
     "CutMix",
@@ -36,6 +38,7 @@ __all__ = [
     "PIXEL_LIMIT",
     "PadCropFlip",
     "RandomResizedCrop",
+    "StepImages",
     "Transform",
     "WholeImage",
     "Windows",

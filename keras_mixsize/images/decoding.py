@@ -18,12 +18,13 @@ import tensorflow as tf
 from keras_mixsize.images.formats import sides_and_channels, within_limit
 from keras_mixsize.images.headers import PIXEL_LIMIT
 from keras_mixsize.images.regions import DCT_SCALES, Regions, covering_regions, largest_scales, whole_regions
+from keras_mixsize.images.step_images import StepImages
 from keras_mixsize.images.transform import Transform
 
 
 def render_encoded(
     data: tf.Tensor, seeds: tf.Tensor, size, transform: Transform, channels: int, *, pixel_limit: int = PIXEL_LIMIT
-) -> tf.Tensor | dict[str, tf.Tensor]:
+) -> tf.Tensor | StepImages:
     """Return the augmented copies of one encoded image; see `render_batch`, which is faster for many.
 
     Args:
@@ -46,7 +47,7 @@ def render_batch(
     channels: int,
     *,
     pixel_limit: int = PIXEL_LIMIT,
-) -> tf.Tensor | dict[str, tf.Tensor]:
+) -> tf.Tensor | StepImages:
     """Return D augmented copies of each encoded image, duplicate-major; every image is read and decoded once.
 
     With `transform.decode` `"exact"` the windows are cut out of the whole image, decoded as Pillow does, and resized by
@@ -66,7 +67,7 @@ def render_batch(
 
     Returns:
         `[D*B, size, size, channels]`, uint8 with `"fast"` and float32 in [0, 1] with `"exact"`. With `transform.in_step`
-        they are not mirrored yet: a dict of these `"images"` and of which are `"mirrored"`, bool `[D*B]`.
+        they are not mirrored yet, but StepImages.
 
     Raises:
         tf.errors.InvalidArgumentError: neither JPEG nor PNG, a damaged file, or more pixels than the limit.
@@ -83,7 +84,7 @@ def render_batch(
     images = _render_regions(items, _tasks(jpegs, regions, scales, size, channels), scales, transform, size, channels)
     if not transform.in_step:
         return images
-    return {"images": images, "mirrored": tf.reshape(tf.cast(windows.mirrored, tf.bool), tf.shape(seeds))}
+    return StepImages(images, tf.reshape(tf.cast(windows.mirrored, tf.bool), tf.shape(seeds)))
 
 
 def _read_all(read: Callable, indices: tf.Tensor, pixel_limit: int) -> tuple[tf.TensorArray, tf.Tensor, tf.Tensor]:

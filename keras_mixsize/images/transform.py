@@ -1,7 +1,7 @@
 """Transform: how a source image becomes a training image, as one value, and the user's own maps at its end.
 
-Imports `augmentations` and `rendering`. Sources read its fields while they render; `dataset` calls `finish` on every batch;
-`training` calls `mirror_inputs` on what `finish` left to it.
+Imports `augmentations`, `rendering` and `step_images`. Sources read its fields while they render; `input` calls `finish` on
+every batch.
 
     transform = Transform(RandomResizedCrop(), dtype="uint8")
     images, labels = transform.finish(images, labels, seeds)
@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.images.augmentations import Augmentation, WholeImage
 from keras_mixsize.images.rendering import to_float
+from keras_mixsize.images.step_images import StepImages, is_finished
 from keras_mixsize.regimes.hashing import fold
 
 INTERPOLATION = ("bilinear", "bicubic", "nearest")
@@ -36,7 +37,7 @@ class Transform:
         decode: `"fast"` decodes a file only as far as the windows and the size need, `"exact"` in full; see `decoding`.
             Images in memory are always rendered exactly.
         dtype: `"float32"`, in [0, 1], or `"uint8"`, in 0..255: a quarter of the bytes to the device.
-        in_step: sources may leave mirroring to the training step, see `mirror_inputs`; `MixSizeDataset.for_step` sets it.
+        in_step: sources may leave mirroring to the training step, see `StepImages`; `MixSizeDataset.for_step` sets it.
         image_map: function of (image `[S, S, C]` float32 in [0, 1], seed int32 `[2]` for `tf.image.stateless_*`)
             that returns the image, changed but of the same shape; or a Keras layer.
         batch_map: function of (images `[B*D, S, S, C]` float32 in [0, 1], labels, seed int32 `[2]`) that returns images
@@ -74,7 +75,8 @@ class Transform:
                 raise ValueError(f"{name} must be a function or a Keras layer, got {value!r}")
         if self.in_step not in (False, True) or (self.in_step and not self.can_be_in_step):
             raise ValueError(
-                f"in_step must be False or True, and False with image_map, batch_map or decode='exact', got {self.in_step!r}"
+                "in_step must be False or True, and False with image_map, batch_map or decode='exact', got "
+                f"{self.in_step!r}"
             )
 
     @property
@@ -82,15 +84,17 @@ class Transform:
         """Whether nothing here needs finished images before the training step has them."""
         return self.decode == "fast" and self.image_map is None and self.batch_map is None
 
-    def finish(self, images, labels: tf.Tensor, seeds: tf.Tensor) -> tuple:
+    def finish(
+        self, images: tf.Tensor | StepImages, labels: tf.Tensor, seeds: tf.Tensor
+    ) -> tuple[tf.Tensor | StepImages, tf.Tensor]:
         """Return the batch after the user's own maps, in the dtype asked for; what is left to the step as it is.
 
         Args:
-            images: `[N, S, S, C]`, uint8 or float32 in [0, 1]; or a dict as `decoding.render_batch` makes it.
+            images: `[N, S, S, C]`, uint8 or float32 in [0, 1]; or StepImages.
             labels: `[N]` or `[N, classes]`.
             seeds: uint32 `[N]`.
         """
-        if isinstance(images, dict):
+        if not is_finished(images):
             return images, labels
         if self.image_map is not None:
             images = to_float(images)
@@ -131,30 +135,6 @@ def _per_batch(function):
 def _seed_pairs(seeds: tf.Tensor) -> tf.Tensor:
     """Return int32 `[N, 2]` seeds for `tf.random.stateless_*` from uint32 `[N]`."""
     return tf.bitcast(tf.stack([fold(seeds, 5), fold(seeds, 6)], axis=-1), tf.int32)
-
-
-# Batches on their way into a training step
-
-
-def images_of(inputs) -> tf.Tensor:
-    """Return the images of a model's inputs, mirrored or not: they are the images, or a dict as `in_step` makes it."""
-    return inputs["images"] if isinstance(inputs, dict) else inputs
-
-
-def mirror_inputs(inputs) -> tf.Tensor:
-    """Return the images of a model's inputs, mirrored: what `in_step` leaves to the training step. Compiles in XLA.
-
-    Args:
-        inputs: images `[N, S, S, C]`, which are returned as they are, or a dict of `"images"` and `"mirrored"`, bool `[N]`.
-    """
-    if not isinstance(inputs, dict):
-        return inputs
-    images, which = inputs["images"], tf.cast(inputs["mirrored"], tf.int32)
-    count, height, width, channels = tf.unstack(tf.shape(images))
-    # On a CPU this is several times faster than tf.where(mirrored, tf.reverse(images, [2]), images)
-    rows = tf.reverse(tf.reshape(images, [count * height, width, channels]), [1])
-    both = tf.concat([images, tf.reshape(rows, tf.shape(images))], axis=0)
-    return tf.ensure_shape(tf.gather(both, tf.range(count) + count * which), images.shape)
 
 
 def _to_uint8(images: tf.Tensor) -> tf.Tensor:

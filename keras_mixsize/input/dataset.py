@@ -11,28 +11,32 @@ no shuffle buffer and no Python call. Neighbours: `plan` (which samples), `sourc
 from __future__ import annotations
 
 import dataclasses
-import inspect
+import functools
+import os
 
 import numpy as np
 import tensorflow as tf
-from keras.src.trainers.epoch_iterator import EpochIterator
 
 from keras_mixsize import sources
 from keras_mixsize.arguments import check_count
 from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop
 from keras_mixsize.images.transform import Transform
 from keras_mixsize.input.steps import batches
+from keras_mixsize.internals import WrappedDataset, keras_asks_without_steps
 from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.regimes.regime import Regime
 
 
-class MixSizeDataset(tf.data.Dataset):
+class MixSizeDataset(WrappedDataset):
     """Batches `(images [B*D, S, S, C], labels [B*D])` of the plan's steps, in order, without end.
 
     The copies of an image are B rows apart ("duplicate-major"), so that replicas, which take contiguous rows, normalise
-    over as many different images as can be. Every step has one of the regime's shapes; there is no smaller last batch. The dataset
-    is endless because an epoch goes on in the plan where the last one ended: `MixSizeModel.fit` knows its length, a
-    plain Keras `fit` must be given `steps_per_epoch=train.steps_per_epoch`, and is refused without.
+    over as many different images as can be. Every step has one of the regime's shapes; there is no smaller last batch.
+    The dataset is endless because an epoch goes on in the plan where the last one ended: `MixSizeModel.fit` knows its
+    length, a plain Keras `fit` must be given `steps_per_epoch=train.steps_per_epoch`, and is refused without.
+
+    The sizes change from step to step, so `element_spec` does not say them: images `[None, None, None, C]`, or what
+    `for_step` gives, and labels.
 
     Randomness is a hash of (seed, pass, example, duplicate): the same seed gives bitwise the same batches, whatever the
     parallelism and wherever the iteration starts.
@@ -65,8 +69,15 @@ class MixSizeDataset(tf.data.Dataset):
         self.transform = transform
         self.start = start
         self.parallel_calls = parallel_calls
-        self._dataset = batches(source, plan, transform, start, parallel_calls)
-        super().__init__(self._dataset._variant_tensor)
+        super().__init__(batches(source, plan, transform, start, parallel_calls))
+
+    def __reduce__(self):
+        """Return what makes an equal dataset: pickled and copied are source, plan and transform, not the graph."""
+        options = {"start": self.start, "parallel_calls": self.parallel_calls}
+        return functools.partial(MixSizeDataset, **options), (self.source, self.plan, self.transform)
+
+    def __repr__(self) -> str:
+        return f"<MixSizeDataset of {self.source!r}, {self.plan!r}, from step {self.start}>"
 
     # Constructors
 
@@ -104,13 +115,15 @@ class MixSizeDataset(tf.data.Dataset):
         return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
 
     @classmethod
-    def from_folder(cls, path, *, regime: Regime, channels: int = 3, damage="raise", **options) -> MixSizeDataset:
+    def from_folder(
+        cls, path: str | os.PathLike, *, regime: Regime, channels: int = 3, damage="raise", **options
+    ) -> MixSizeDataset:
         """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`."""
         return cls.from_source(sources.folder(path, channels=channels, damage=damage), regime=regime, **options)
 
     @classmethod
     def from_records(
-        cls, path, *, regime: Regime, channels: int | None = None, damage="raise", **options
+        cls, path: str | os.PathLike, *, regime: Regime, channels: int | None = None, damage="raise", **options
     ) -> MixSizeDataset:
         """Return the training batches of TFRecord shards, read by index; see `sources.records`."""
         return cls.from_source(sources.records(path, channels=channels, damage=damage), regime=regime, **options)
@@ -151,11 +164,11 @@ class MixSizeDataset(tf.data.Dataset):
         return self._changed(plan=self.plan.shard(index, num_shards))
 
     def for_step(self) -> MixSizeDataset:
-        """Return the same batches as `MixSizeModel.fit` takes them into its step: decoded files as bytes, not mirrored yet.
+        """Return the same batches as `MixSizeModel.fit` takes them: decoded files as bytes, not mirrored yet.
 
-        Instead of images there is then a dict of `"images"`, uint8 `[B*D, S, S, C]`, and `"mirrored"`, bool `[B*D]`: a quarter
-        of the bytes that floats are. `MixSizeModel` takes it, and `images.mirror_inputs` makes images of it. Nothing changes
-        where images are in memory, decoded exactly, or changed by `image_map` or `batch_map`.
+        Instead of images there are then `images.StepImages`, a quarter of the bytes that floats are. `MixSizeModel` takes
+        them, and `images.mirror_inputs` makes images of them. Nothing changes where images are in memory, decoded
+        exactly, or changed by `image_map` or `batch_map`.
         """
         return self._changed(transform=dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step))
 
@@ -174,36 +187,26 @@ class MixSizeDataset(tf.data.Dataset):
         return self._changed(plan=plan, start=0, transform=dataclasses.replace(self.transform, in_step=False))
 
     def _changed(self, **changes) -> MixSizeDataset:
-        """Return the dataset with other arguments; itself where nothing changes, because tracing the input takes seconds."""
+        """Return the dataset with other arguments; itself where none changes, because tracing the input takes seconds."""
         now = {name: getattr(self, name) for name in ("plan", "transform", "start", "parallel_calls")}
         changed = now | changes
         return self if changed == now else MixSizeDataset(self.source, **changed)
 
     # tf.data.Dataset
 
-    @property
-    def element_spec(self):
-        """Images `[None, None, None, C]`, or what `for_step` gives, and labels: the sizes change, so the shape does not say them."""
-        return self._dataset.element_spec
-
-    def _inputs(self):
-        return [self._dataset]
-
-    def cardinality(self):
+    def cardinality(self) -> tf.Tensor:
         """Return `tf.data.INFINITE_CARDINALITY`.
 
         Raises:
             ValueError: Keras asks, for a `fit` or `evaluate` that was given no number of steps and would never end.
         """
-        adapter = inspect.currentframe().f_back
-        asker = adapter.f_back.f_locals.get("self") if adapter and adapter.f_back else None
-        if isinstance(asker, EpochIterator) and asker.steps_per_epoch is None:
+        if keras_asks_without_steps():
             raise ValueError(
                 "steps_per_epoch must be given, because a MixSizeDataset is endless: use "
                 f"steps_per_epoch={self.steps_per_epoch} (train.steps_per_epoch), or MixSizeModel, which knows it; "
                 "evaluate takes steps=, validation data validation_steps="
             )
-        return self._dataset.cardinality()
+        return super().cardinality()
 
 
 def _usual_augmentation(source: sources.Source):

@@ -12,11 +12,9 @@ import tensorflow as tf
 from keras_mixsize.regimes.hashing import fills_grid, fold, scramble
 from keras_mixsize.regimes.plan import BUCKETS, IMAGES, SAMPLES, Plan
 
-# The plan's draws, inside the input graph
-
 
 def draw_bucket(plan: Plan, step: tf.Tensor) -> tf.Tensor:
-    """Return what `plan.buckets` gives for one step: int32 scalar from an int64 scalar."""
+    """Return the bucket's index that `plan.buckets` gives for one step: int32 scalar from an int64 scalar."""
     if plan.sampling == "independent":
         draw = tf.cast(fold(plan_key(plan), BUCKETS, word(step)), tf.int64)
     else:
@@ -41,14 +39,14 @@ def draw_seeds(plan: Plan, indices: tf.Tensor, passes: tf.Tensor, duplicates: tf
 
 def shuffled_tensor(index: tf.Tensor, count: int, key: tf.Tensor) -> tf.Tensor:
     """Return what `hashing.shuffled` gives, for tensors: int64 `[N]` from int64 `[N]`, uint32 `[N]` or `[1]` keys."""
-    place = scramble(word(index), count, key)
+    drawn = scramble(word(index), count, key)
     if not fills_grid(count):
-        (place,) = tf.while_loop(
-            lambda place: tf.reduce_any(place >= count),
-            lambda place: [tf.where(place >= count, scramble(place, count, key), place)],
-            [place],
+        (drawn,) = tf.while_loop(
+            lambda drawn: tf.reduce_any(drawn >= count),
+            lambda drawn: [tf.where(drawn >= count, scramble(drawn, count, key), drawn)],
+            [drawn],
         )
-    return tf.cast(place, tf.int64)
+    return tf.cast(drawn, tf.int64)
 
 
 def plan_key(plan: Plan) -> tf.Tensor:
@@ -57,4 +55,5 @@ def plan_key(plan: Plan) -> tf.Tensor:
 
 
 def word(numbers: tf.Tensor) -> tf.Tensor:
+    """Return integers as the words that are hashed: uint32 of the same shape, the number modulo 2^32."""
     return tf.cast(numbers, tf.uint32)

@@ -2,22 +2,35 @@
 
 Used by `dataset` and, step by step on other processes, by `service`. Neighbours: `drawing`, `sources`.
 
-    step_stream(plan, start=0)              # (step, bucket, first sample), without end
+    batches(source, plan, transform, start=0, parallel_calls=2)     # (images, labels), without end
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import sources
-from keras_mixsize.images.transform import Transform, images_of
+from keras_mixsize.images.step_images import with_shape
+from keras_mixsize.images.transform import Transform
 from keras_mixsize.input.drawing import draw_bucket, draw_samples, draw_seeds
 from keras_mixsize.regimes.plan import Plan
 
 
-def batches(source, plan: Plan, transform: Transform, start: int, parallel_calls: int) -> tf.data.Dataset:
-    """Return the endless dataset of a plan's batches from step `start` on."""
+def batches(
+    source: sources.Source, plan: Plan, transform: Transform, start: int, parallel_calls: int
+) -> tf.data.Dataset:
+    """Return the endless dataset of a plan's batches, (images `[B*D, S, S, C]`, labels `[B*D]`) or what stands for images.
+
+    Args:
+        source: where the examples come from.
+        plan: which examples and which bucket each step takes; a sharded plan gives the worker's rows.
+        transform: augmentation, interpolation, dtype and the user's own maps.
+        start: the first step, at or above 0.
+        parallel_calls: steps prepared at the same time.
+    """
     load = loader(source, plan, transform)
     load_own = tf.autograph.experimental.do_not_convert(lambda _, bucket, sample: load(bucket, sample, plan.worker))
     loaded = step_stream(plan, start).map(load_own, num_parallel_calls=parallel_calls, deterministic=True)
@@ -32,7 +45,7 @@ def batches(source, plan: Plan, transform: Transform, start: int, parallel_calls
 
 
 def step_stream(plan: Plan, start: int) -> tf.data.Dataset:
-    """Return the endless dataset of (step int64, place of the bucket int32, first sample int64) from step `start` on."""
+    """Return the endless dataset of (step int64, the bucket's index int32, first sample int64) from step `start` on."""
     batches = tf.constant(plan.batches)
 
     @tf.autograph.experimental.do_not_convert  # converting plain tensor code takes longer than tracing it
@@ -44,8 +57,8 @@ def step_stream(plan: Plan, start: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(start, np.iinfo(np.int64).max).scan(first_sample, advance)
 
 
-def loader(source: sources.Source, plan: Plan, transform: Transform):
-    """Return the function from (bucket, first sample, worker) to the worker's images and labels of that step."""
+def loader(source: sources.Source, plan: Plan, transform: Transform) -> Callable:
+    """Return the function from (bucket's index, first sample, worker) to the worker's images and labels of that step."""
     sizes = tf.constant([bucket.size for bucket in plan.regime.buckets])
     batches = tf.constant(plan.batches)
     duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
@@ -62,8 +75,7 @@ def loader(source: sources.Source, plan: Plan, transform: Transform):
         images, indices = source.load(
             indices, seeds, sizes[bucket], transform, lambda later: draw_samples(plan, stream + later)[0]
         )
-        shaped = tf.ensure_shape(images_of(images), [None, None, None, source.channels])
-        images = images | {"images": shaped} if isinstance(images, dict) else shaped
+        images = with_shape(images, [None, None, None, source.channels])
         tiling = [copies] + [1] * (labels.shape.rank - 1)
         return transform.finish(images, tf.tile(tf.gather(labels, indices), tiling), seeds)
 

@@ -2,7 +2,7 @@
 
 A checkpoint is a folder `step-0000000120` of TensorFlow's checkpoint files and `facts.json`, which holds what the caller
 wants to know of them and their SHA-256 sums. It is written under another name and then renamed, so a folder of that name
-is complete. Used by `callbacks`; knows nothing of models.
+is complete. Used by `resume`; knows nothing of models.
 
     write(directory, 120, arrays, {"seed": 0})
     prune(directory, keep=3)
@@ -18,12 +18,14 @@ import os
 import pathlib
 import shutil
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from keras_mixsize.internals import checkpoint_values
+
 STATE, FACTS = "state", "facts.json"
-_KEY = "values/{}/.ATTRIBUTES/VARIABLE_VALUE"  # how tf.train.Checkpoint names the items of a list
 WRITE_ERRORS = (OSError, tf.errors.OpError)  # a full disk is either, depending on who meets it
 
 
@@ -48,7 +50,7 @@ class Checkpoint:
     facts: dict
 
 
-def write(directory, step: int, values, facts: dict) -> pathlib.Path:
+def write(directory: str | os.PathLike, step: int, values: Sequence, facts: dict) -> pathlib.Path:
     """Write a checkpoint, or leave the directory as it was.
 
     Args:
@@ -76,7 +78,7 @@ def write(directory, step: int, values, facts: dict) -> pathlib.Path:
     return final
 
 
-def read(path) -> Checkpoint:
+def read(path: str | os.PathLike) -> Checkpoint:
     """Return a checkpoint that `write` wrote.
 
     Raises:
@@ -89,12 +91,10 @@ def read(path) -> Checkpoint:
             raise DamagedError(f"{name} is missing")
         if _sum_of(path / name) != expected:
             raise DamagedError(f"{name} differs from what was written")
-    reader = tf.train.load_checkpoint(str(path / STATE))
-    values = [reader.get_tensor(_KEY.format(index)) for index in range(body["values"])]
-    return Checkpoint(path, _step_of(path), values, body["facts"])
+    return Checkpoint(path, _step_of(path), checkpoint_values(str(path / STATE), body["values"]), body["facts"])
 
 
-def newest(directory) -> Checkpoint | None:
+def newest(directory: str | os.PathLike) -> Checkpoint | None:
     """Return the newest checkpoint that is whole, or None if there is none.
 
     A damaged one is renamed to `damaged-...`, with a warning, and the one before it is taken.
@@ -111,18 +111,18 @@ def newest(directory) -> Checkpoint | None:
     return None
 
 
-def paths(directory) -> list[pathlib.Path]:
+def paths(directory: str | os.PathLike) -> list[pathlib.Path]:
     """Return the folders of the checkpoints in a directory, oldest first."""
     return sorted(path for path in pathlib.Path(directory).glob("step-*") if path.is_dir())
 
 
-def prune(directory, keep: int) -> None:
+def prune(directory: str | os.PathLike, keep: int) -> None:
     """Remove all but the newest `keep` checkpoints."""
     for path in paths(directory)[:-keep]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_unfinished(directory) -> None:
+def remove_unfinished(directory: str | os.PathLike) -> None:
     """Remove what a process that was killed while it wrote has left, and put back what it was about to replace."""
     for path in pathlib.Path(directory).glob(".step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)

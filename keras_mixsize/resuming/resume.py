@@ -28,16 +28,17 @@ from keras_mixsize.resuming import checkpoints
 from keras_mixsize.resuming.identity import check_run, describe_run
 from keras_mixsize.resuming.remembered import remember, remind
 
+_PROGRESS = "place"  # its name in files, since 0.1.0
 _EPOCH_IS_OVER = "the rest of a resumed epoch is done"  # a value of model.stop_training that only Resume sets
 _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a run is.
+class Progress:
+    """How far a run is.
 
     Attributes:
-        position: steps trained, which is the place in the plan.
+        position: steps trained, and so the number of the plan's next step.
         epoch: the running epoch, as `fit` counts them.
         done: steps of it that are trained already.
     """
@@ -50,7 +51,7 @@ class Place:
 class Resume(keras.callbacks.Callback):
     """Saves the whole state of a training run, and lets `MixSizeModel.fit` go on from it, in the middle of an epoch.
 
-    Saved are `MixSizeModel.state_variables`, the place in the plan, and what `EarlyStopping`, `ReduceLROnPlateau` and
+    Saved are `MixSizeModel.state_variables`, the position in the plan, and what `EarlyStopping`, `ReduceLROnPlateau` and
     `ModelCheckpoint` remember. The state is copied between two steps; a thread writes the copy. With op determinism
     (`tf.config.experimental.enable_op_determinism`) a run that is killed and resumed gives bitwise the weights and logs
     of one that is not. `epochs` of `fit` are those of the whole run, and its `initial_epoch` counts only for a new one.
@@ -82,7 +83,7 @@ class Resume(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.every_minutes = every_minutes
         self.keep = keep
-        self._place = Place(0, 0)
+        self._progress = Progress(0, 0)
         self._steps = None
         self._run = self._others = self._restored = None
         self._workers = self._agreement = None
@@ -98,7 +99,7 @@ class Resume(keras.callbacks.Callback):
 
     # Called by MixSizeModel.fit
 
-    def restore(self, model, plan, steps_per_epoch: int, start: Place, callbacks=()) -> Place:
+    def restore(self, model, plan, steps_per_epoch: int, start: Progress, callbacks=()) -> Progress:
         """Bring the model to the newest whole checkpoint, if there is one, and return where the run goes on.
 
         Args:
@@ -118,18 +119,18 @@ class Resume(keras.callbacks.Callback):
         self._workers = Workers(model.distribute_strategy)
         self._agreement = Agreement(self._workers)
         found = self._restored = self._workers.share(self._read)
-        self._place = start
+        self._progress = start
         if found is not None:
             check_run(found.facts["run"], self._run, found.path)
             self._assign()
-            self._place = Place(**found.facts["place"])
-            _log.info("resumed at step %d from %s", self._place.position, found.path)
-        left = steps_per_epoch - self._place.done
+            self._progress = Progress(**found.facts[_PROGRESS])
+            _log.info("resumed at step %d from %s", self._progress.position, found.path)
+        left = steps_per_epoch - self._progress.done
         if left % model.steps_per_execution:
             raise ValueError(
                 f"steps_per_execution must divide the epoch's {left} steps, got {model.steps_per_execution}"
             )
-        return self._place
+        return self._progress
 
     @contextlib.contextmanager
     def running(self):
@@ -138,7 +139,7 @@ class Resume(keras.callbacks.Callback):
         Raises:
             SystemExit: SIGTERM came; the state is saved.
         """
-        self._saved_position, self._saved_time = self._place.position, time.monotonic()
+        self._saved_position, self._saved_time = self._progress.position, time.monotonic()
         self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="Resume")
         try:
             with self._watching_sigterm(), self._writer:
@@ -162,7 +163,7 @@ class Resume(keras.callbacks.Callback):
         """Undo what the beginning of a resumed epoch has reset: metrics, and what other callbacks did once before."""
         if self._restored is not None:
             kept = len(self._run["model"]) + len(self._run["optimizer"])
-            self._assign(None if self._place.done else kept)  # a new epoch has new metrics
+            self._assign(None if self._progress.done else kept)  # a new epoch has new metrics
         self._restored = None
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -171,7 +172,7 @@ class Resume(keras.callbacks.Callback):
         Raises:
             SystemExit: SIGTERM came; the state is saved.
         """
-        done, position = self._place.done + batch, self._place.position + batch
+        done, position = self._progress.done + batch, self._progress.position + batch
         terminated, waited = self._agreement.any(position, self._terminated, self._has_waited())
         if terminated:
             self._save(wait=True)
@@ -179,14 +180,18 @@ class Resume(keras.callbacks.Callback):
         unsaved = position - self._saved_position
         if (waited and unsaved > 0) or (self.every_steps is not None and unsaved >= self.every_steps):
             self._save()  # waits for the write before, because every_steps is a promise
-        if self._place.done and done + self.model.steps_per_execution >= self._steps and not self.model.stop_training:
+        if (
+            self._progress.done
+            and done + self.model.steps_per_execution >= self._steps
+            and not self.model.stop_training
+        ):
             self.model.stop_training = _EPOCH_IS_OVER
 
     def on_epoch_end(self, epoch, logs=None):
         """Let training go on after the rest of a resumed epoch; later epochs are whole."""
         if self.model.stop_training is _EPOCH_IS_OVER:
             self.model.stop_training = False
-        self._place = self._now()
+        self._progress = self._now()
 
     def on_train_end(self, logs=None):
         """Save the end, so that a fit with more epochs goes on from it."""
@@ -196,10 +201,10 @@ class Resume(keras.callbacks.Callback):
 
     # Saving
 
-    def _now(self) -> Place:
+    def _now(self) -> Progress:
         position = self.model.position
-        epochs, done = divmod(self._place.done + position - self._place.position, self._steps)
-        return Place(position, self._place.epoch + epochs, done)
+        epochs, done = divmod(self._progress.done + position - self._progress.position, self._steps)
+        return Progress(position, self._progress.epoch + epochs, done)
 
     def _has_waited(self) -> bool:
         """Return whether it is time to save again, of several workers by the first one's clock."""
@@ -208,13 +213,13 @@ class Resume(keras.callbacks.Callback):
 
     def _save(self, wait: bool = False) -> None:
         self._finish_writing()
-        place = self._now()
-        self._saved_position, self._saved_time = place.position, time.monotonic()
+        progress = self._now()
+        self._saved_position, self._saved_time = progress.position, time.monotonic()
         state = gather_copies(self._workers, self.model.state_variables)
         if self._workers.is_chief:
             summed = [is_summed(variable) for variable in self.model.state_variables]
-            facts = {"run": self._run, "place": dataclasses.asdict(place), "callbacks": remember(self._others)}
-            self._writing = self._writer.submit(self._write, place.position, state, summed, facts)
+            facts = {"run": self._run, _PROGRESS: dataclasses.asdict(progress), "callbacks": remember(self._others)}
+            self._writing = self._writer.submit(self._write, progress.position, state, summed, facts)
         if wait:  # all of them: a scheduler that sees one end kills the others, and with the first its write
             self._workers.share(self._finish_writing)
 

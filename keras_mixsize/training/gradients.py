@@ -1,23 +1,70 @@
-"""Gradient smoothing: one pure function and its state.
+"""Gradients on their way to the optimizer: computed in parts, smoothed, decayed. Pure functions, in the order of a step.
 
-Steps of different sizes and batches have gradients of different length. Smoothing rescales every gradient to a running
-length, so that one learning rate suits all of them. `training` applies it to the aggregated, unscaled gradient, before
-weight decay and momentum.
+Accumulation computes the gradient of a batch from equal parts of it, in the memory of one. Steps of different sizes and
+batches have gradients of different length: smoothing rescales each to a running length, so that one learning rate suits
+all of them. It acts on the aggregated, unscaled gradient, before weight decay and momentum. Decay adds L2 to it. Used by
+`step`.
 
+    gradients, loss, predictions = in_parts(forward_backward, (images, labels, None), parts=4)
     smoothed = smooth(gradients, state)
-    optimizer.apply(smoothed.gradients); state = smoothed.state
+    gradients = decay(smoothed.gradients, weights, decayed_weights(network, "kernels"), l2=1e-4)
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-EPSILON = 1e-6
+from keras_mixsize.internals import layers_of
+
+EPSILON = 1e-6  # keeps a gradient of zero at zero
+L2_FILTERS = ("kernels", "no_depthwise", "all")
+
+
+# Accumulation
+
+
+def in_parts(function: Callable, batch: tuple, parts: int) -> tuple[list, tf.Tensor, object]:
+    """Return what a function of a whole batch would, computed from equal parts of its rows.
+
+    Args:
+        function: of the batch's members; returns (gradients, loss, predictions), the first two being those of a mean
+            over its rows. A gradient may be None.
+        batch: tensors `[N, ...]`, structures of them, or None; N is a multiple of `parts`.
+        parts: how many; each begins when the one before it has ended.
+
+    Returns:
+        Mean gradients, mean loss, and the predictions of all rows.
+    """
+    if parts == 1:
+        return function(*batch)
+    gradients, losses, predictions = None, [], []
+    for index in range(parts):
+        # without the order TensorFlow would run the parts side by side, and need the memory of all of them
+        with tf.control_dependencies([g for g in gradients or [] if g is not None]):
+            part = keras.tree.map_structure(functools.partial(_part, parts=parts, index=index), batch)
+            found, loss, outputs = function(*part)
+            gradients = found if gradients is None else [_add(sum_, g) for sum_, g in zip(gradients, found)]
+        losses.append(loss)
+        predictions.append(outputs)
+    gradients = [None if g is None else g / tf.cast(parts, g.dtype) for g in gradients]
+    joined = keras.tree.map_structure(lambda *rows: tf.concat(rows, axis=0), *predictions)
+    return gradients, tf.add_n(losses) / tf.cast(parts, losses[0].dtype), joined
+
+
+def _part(rows: tf.Tensor | None, parts: int, index: int) -> tf.Tensor | None:
+    return None if rows is None else tf.split(tf.identity(rows), parts)[index]
+
+
+def _add(total: tf.Tensor | None, gradient: tf.Tensor | None) -> tf.Tensor | None:
+    return total if gradient is None else gradient if total is None else total + gradient
+
+
+# Smoothing
 
 
 class SmoothingState(NamedTuple):
@@ -51,7 +98,7 @@ def initial_state() -> SmoothingState:
     return SmoothingState(tf.zeros([], tf.float32), tf.zeros([], tf.int64))
 
 
-def smooth(gradients, state: SmoothingState, *, momentum: float = 0.9) -> Smoothed:
+def smooth(gradients: Sequence, state: SmoothingState, *, momentum: float = 0.9) -> Smoothed:
     """Rescale gradients to the running norm: g * run / (|g| + 1e-6).
 
     |g| is the L2 norm of all gradients together. The first step sets run = |g|; then, with the current norm included,
@@ -78,43 +125,22 @@ def smooth(gradients, state: SmoothingState, *, momentum: float = 0.9) -> Smooth
     return Smoothed(rescaled, updated, finite)
 
 
-def in_parts(function: Callable, batch: tuple, parts: int) -> tuple[list, tf.Tensor, object]:
-    """Return what a function of a whole batch would, computed from equal parts of its rows.
+# Decay
+
+
+def decay(gradients: Sequence, weights: Sequence, decayed: Collection[int], l2: float) -> list[tf.Tensor | None]:
+    """Return gradients with L2 added: g + l2 * w for the weights that decay.
 
     Args:
-        function: of the batch's members; returns (gradients, loss, predictions), the first two being those of a mean over
-            its rows. A gradient may be None.
-        batch: tensors `[N, ...]`, structures of them, or None; N is a multiple of `parts`.
-        parts: how many; each begins when the one before it has ended.
-
-    Returns:
-        Mean gradients, mean loss, and the predictions of all rows.
+        gradients: tensors of any shapes, one for each weight; None stays None.
+        weights: trainable ones.
+        decayed: the `id` of each weight that decays, see `decayed_weights`.
+        l2: strength, at or above 0.
     """
-    if parts == 1:
-        return function(*batch)
-    gradients, losses, predictions = None, [], []
-    for index in range(parts):
-        # without the order TensorFlow would run the parts side by side, and need the memory of all of them
-        with tf.control_dependencies([g for g in gradients or [] if g is not None]):
-            part = keras.tree.map_structure(functools.partial(_part, parts=parts, index=index), batch)
-            found, loss, outputs = function(*part)
-            gradients = found if gradients is None else [_add(sum_, g) for sum_, g in zip(gradients, found)]
-        losses.append(loss)
-        predictions.append(outputs)
-    gradients = [None if g is None else g / tf.cast(parts, g.dtype) for g in gradients]
-    joined = keras.tree.map_structure(lambda *rows: tf.concat(rows, axis=0), *predictions)
-    return gradients, tf.add_n(losses) / tf.cast(parts, losses[0].dtype), joined
-
-
-def _part(rows: tf.Tensor | None, parts: int, index: int) -> tf.Tensor | None:
-    return None if rows is None else tf.split(tf.identity(rows), parts)[index]
-
-
-def _add(total: tf.Tensor | None, gradient: tf.Tensor | None) -> tf.Tensor | None:
-    return total if gradient is None else gradient if total is None else total + gradient
-
-
-L2_FILTERS = ("kernels", "no_depthwise", "all")
+    return [
+        gradient + l2 * tf.cast(weight, gradient.dtype) if gradient is not None and id(weight) in decayed else gradient
+        for gradient, weight in zip(gradients, weights)
+    ]
 
 
 def decayed_weights(network: keras.Model, l2_filter: str) -> set[int]:
@@ -135,6 +161,5 @@ def decayed_weights(network: keras.Model, l2_filter: str) -> set[int]:
 
 
 def _depthwise_kernels(network: keras.Model) -> set[int]:
-    layers = network._flatten_layers(include_self=False)
     depthwise = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-    return {id(layer.kernel) for layer in layers if isinstance(layer, depthwise)}
+    return {id(layer.kernel) for layer in layers_of(network) if isinstance(layer, depthwise)}

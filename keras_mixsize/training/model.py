@@ -1,7 +1,7 @@
 """MixSizeModel: a Keras model whose training step is traced once per bucket, with gradient smoothing.
 
 Wraps any functional or sequential model and keeps Keras's `compile`, `fit`, `evaluate`, callbacks and saving.
-Neighbours: `dataset` (what it trains on), `tracing`, `replicas`, `smoothing`, `size_metrics`, `cost` (checks, warm-up).
+Neighbours: `session` (what a fit is), `step` (what happens in it), `tracing`, `checks`, `warm_up`, `complexity`.
 
     model = MixSizeModel.from_model(network, l2=1e-4)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, ["accuracy"])
@@ -10,31 +10,28 @@ Neighbours: `dataset` (what it trains on), `tracing`, `replicas`, `smoothing`, `
 
 from __future__ import annotations
 
-import contextlib
 import functools
+import inspect
 import logging
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
 from keras_mixsize.arguments import check_choice, check_count
-from keras_mixsize.distribution.replicas import (
-    expect_aggregated_gradients,
-    run_and_select,
-    run_either,
-    sum_over_replicas,
-)
-from keras_mixsize.distribution.workers import Workers, distribute
+from keras_mixsize.distribution.workers import Workers, batches_of_worker, check_steps_given
 from keras_mixsize.images.rendering import to_float
-from keras_mixsize.images.transform import mirror_inputs
+from keras_mixsize.images.step_images import mirror_inputs
 from keras_mixsize.input.dataset import MixSizeDataset
+from keras_mixsize.internals import PreparedModel, aggregate_beforehand
 from keras_mixsize.regimes.regime import Regime
-from keras_mixsize.resuming.resume import Place, Resume
 from keras_mixsize.training import complexity
-from keras_mixsize.training.checks import check_callbacks, check_data, check_end, check_network, check_resumes
-from keras_mixsize.training.gradients import L2_FILTERS, SmoothingState, decayed_weights, in_parts, smooth
-from keras_mixsize.training.size_metrics import SizeLogs, SizeMetrics
-from keras_mixsize.training.skipped_steps import SkippedLogs, SkippedSteps, mark_of
+from keras_mixsize.training.checks import check_compiled, check_data, check_network
+from keras_mixsize.training.gradients import L2_FILTERS, SmoothingState
+from keras_mixsize.training.session import check_without_plan, plan_session
+from keras_mixsize.training.size_metrics import SizeLogs
+from keras_mixsize.training.skipped_steps import SkippedLogs
+from keras_mixsize.training.step import TrainingStep
 from keras_mixsize.training.tracing import StepPerShape
 from keras_mixsize.training.warm_up import WarmUp, warm_up
 
@@ -42,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 @keras.saving.register_keras_serializable(package="keras_mixsize")
-class MixSizeModel(keras.Model):
+class MixSizeModel(PreparedModel):
     """A Keras model trained at mixed image sizes.
 
     `fit(MixSizeDataset)` goes on in the dataset's plan at `position`, the number of steps this model has trained, which
@@ -97,14 +94,9 @@ class MixSizeModel(keras.Model):
         self.max_skipped = max_skipped
         self.accumulate = accumulate
         self.stride = stride if stride is not None else complexity.model_stride(network)
-        state = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
-        self._norm = self.add_weight(name="smoothing_norm", dtype="float32", **state)
-        self._norm_steps = self.add_weight(name="smoothing_steps", dtype="int64", **state)
-        self._position = self.add_weight(name="position", dtype="int64", **state)
-        self._skipped = SkippedSteps()
-        self._size_metrics = SizeMetrics((), ())
+        self._step = TrainingStep(self)
         self._traced_step = None
-        self._jit_in_replica = False
+        self._under_strategy = tf.distribute.has_strategy()
         self.built = True
 
     @classmethod
@@ -128,12 +120,12 @@ class MixSizeModel(keras.Model):
     @property
     def position(self) -> int:
         """Steps trained so far: where `fit` goes on in the plan."""
-        return int(self._position.numpy())
+        return int(self._step.position.numpy())
 
     @property
     def smoothing_state(self) -> SmoothingState:
         """The running gradient norm, saved with the model."""
-        return SmoothingState(tf.convert_to_tensor(self._norm), tf.convert_to_tensor(self._norm_steps))
+        return self._step.smoothing_state
 
     @property
     def input_shape(self):
@@ -166,28 +158,20 @@ class MixSizeModel(keras.Model):
         if self.optimizer is not None:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
-        self._size_metrics, self._traced_step = SizeMetrics((), ()), None  # copies of the metrics from before
-        self._jit_in_replica = False
-        if self._distribute_strategy is None:
-            return
-        if self.steps_per_execution > 1:
-            steps = self.steps_per_execution
-            raise ValueError(f"steps_per_execution must be 1 under a distribution strategy, got {steps}")
-        asked = kwargs.get("jit_compile") is True
-        norms = (layer for layer in self._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization))
-        if asked and any(norm.synchronized for norm in norms):
-            raise ValueError(
-                "jit_compile must be False or 'auto' under a distribution strategy with synchronised batch norm, got True: XLA "
-                "cannot compile sums over replicas; use BatchNormalization(synchronized=False)"
-            )
-        self._jit_in_replica, self.jit_compile = asked, False  # the whole step holds a sum over replicas
+        self._step.forget_metrics()  # copies of the metrics from before
+        self._traced_step = None
+        self._step.jit_in_replica = False
+        if self._under_strategy:
+            asked = kwargs.get("jit_compile") is True
+            check_compiled(self, jit_compile=asked)
+            self._step.jit_in_replica, self.jit_compile = asked, False  # the whole step holds a sum over replicas
 
     def compile_from_config(self, config):
         """Compile as a saved model was."""
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def fit(self, x=None, *args, callbacks=None, initial_epoch=0, **kwargs):
-        """Train, as in Keras; a MixSizeDataset is checked first and goes on in its plan.
+    def fit(self, x=None, *args, **kwargs) -> keras.callbacks.History:
+        """Train, with Keras's arguments; a MixSizeDataset is checked first and goes on in its plan.
 
         Under MultiWorkerMirroredStrategy every worker calls it with the same dataset, and makes only its own rows of each
         step; what differs between them is refused. Damaged images that were skipped are logged as a warning at the end.
@@ -200,58 +184,34 @@ class MixSizeModel(keras.Model):
             ValueError: data and model do not fit together, see `check`; or another endless dataset without
                 `steps_per_epoch`.
         """
-        if isinstance(x, tf.data.Dataset) and not isinstance(x, MixSizeDataset):
-            check_end(x, kwargs.get("steps_per_epoch"))
-        resumes = [callback for callback in keras.tree.flatten(callbacks or []) if isinstance(callback, Resume)]
+        asked = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
         if not isinstance(x, MixSizeDataset):
-            check_resumes(resumes, most=0)
-            return super().fit(x, *args, callbacks=callbacks, initial_epoch=initial_epoch, **kwargs)
-        check_resumes(resumes, most=1)
-        others = [callback for callback in keras.tree.flatten(callbacks or []) if callback not in resumes]
-        check_callbacks(others)
+            check_without_plan(asked)
+            return super().fit(**asked)
         self.check(x)
-        steps = kwargs.setdefault("steps_per_epoch", None) or x.steps_per_epoch
-        kwargs["steps_per_epoch"] = steps
-        x = x.for_step()
-        self.build_steps(x.plan.regime.sizes, x.element_spec)
-        place = Place(initial_epoch * steps or x.start or self.position, initial_epoch)
-        workers = Workers(self.distribute_strategy)
-        epochs = kwargs.get("epochs", args[2] if len(args) > 2 else 1)
-        workers.check_agreement(_facts(x.plan, place, resumes) | {"steps_per_epoch": steps, "epochs": epochs})
-        self._position.assign(place.position)
-        resume = resumes[0] if resumes else None
-        if resume is not None:
-            place = resume.restore(self, x.plan, steps, place, others)
-        skipped = SkippedLogs(self._skipped, self.max_skipped, lambda: resume and resume.last_checkpoint)
-        callbacks = [SizeLogs(self._size_metrics), skipped, *others, *resumes]
-        kwargs.setdefault("shuffle", False)  # the plan has shuffled already
-        if "validation_data" in kwargs:
-            wanted = "validation_steps", kwargs.get("validation_steps")
-            kwargs["validation_data"] = self._shared_out(kwargs["validation_data"], *wanted)
-        with resume.running() if resume is not None else contextlib.nullcontext():
-            batches = self._shared_out(x.starting_at(place.position))
-            history = super().fit(batches, *args, callbacks=callbacks, initial_epoch=place.epoch, **kwargs)
+        session = plan_session(asked, self.position)
+        self.build_steps(session.data.plan.regime.sizes, session.data.element_spec)
+        Workers(self.distribute_strategy).check_agreement(session.facts())
+        self._step.position.assign(session.progress.position)
+        session = session.restored(self).with_logs(*self._logs(session))
+        with session.running():
+            history = super().fit(**session.arguments(self.distribute_strategy))
         damaged = x.source.damage_report()
         if damaged:
             lines = "\n  ".join(map(str, damaged))
             _log.warning("%d of %d images were skipped:\n  %s", len(damaged), x.source.num_examples, lines)
         return history
 
+    def _logs(self, session) -> list[keras.callbacks.Callback]:
+        """Return the callbacks that add what each epoch's logs have of ours."""
+        resume = session.resume
+        skipped = SkippedLogs(self._step.skipped, self.max_skipped, lambda: resume and resume.last_checkpoint)
+        return [SizeLogs(self._step.size_metrics), skipped]
+
     def evaluate(self, x=None, *args, **kwargs):
         """Evaluate at the sizes of the data, as in Keras; `evaluate_sizes` does it at each size wanted."""
-        return super().evaluate(self._shared_out(x, "steps", kwargs.get("steps")), *args, **kwargs)
-
-    def _shared_out(self, x, argument: str = "", steps: int | None = 1):
-        """Return what each of several workers reads of a MixSizeDataset; anything else is left to Keras.
-
-        Raises:
-            ValueError: no number of steps was given as the argument of this name.
-        """
-        if not isinstance(x, MixSizeDataset) or Workers(self.distribute_strategy).count == 1:
-            return x
-        if steps is None:
-            raise ValueError(f"{argument} must be given, because a MixSizeDataset is endless")
-        return distribute(self.distribute_strategy, x)
+        check_steps_given(self.distribute_strategy, x, steps=kwargs.get("steps"))
+        return super().evaluate(batches_of_worker(self.distribute_strategy, x), *args, **kwargs)
 
     def export(self, filepath, *args, input_signature=None, **kwargs):
         """Write a SavedModel of one answer for any size, as in Keras; `export_saved_model` writes one for several sizes."""
@@ -263,7 +223,7 @@ class MixSizeModel(keras.Model):
         """Raise a ValueError if this model cannot be trained on the data; see `checks.check_data`."""
         check_data(self, data)
 
-    def build_steps(self, sizes, spec) -> None:
+    def build_steps(self, sizes: Sequence[int], spec) -> None:
         """Create every variable that a step needs, so that no bucket is traced twice, and the metrics of each size.
 
         Args:
@@ -271,32 +231,20 @@ class MixSizeModel(keras.Model):
             spec: (images, labels) as tf.TensorSpec, of any batch and size; the images may be those of `for_step`.
         """
         with self.distribute_strategy.scope():
-            self._symbolic_build(data_batch=self._with_labels_per_output(spec))
-            if self._size_metrics.losses.keys() != set(sizes):
-                compiled = self._compile_metrics.metrics if self._compile_metrics is not None else []
-                self._size_metrics = SizeMetrics(sizes, compiled if isinstance(self.output_shape, tuple) else [])
+            self.prepare(self._with_labels_per_output(spec))
+            if self._step.measure(sizes):
                 self.make_train_function(force=True)
         self.make_train_function()
 
     @property
     def state_variables(self) -> list:
-        """Every variable that a training step changes: weights, optimizer, metrics, random state, place in the plan."""
+        """Every variable that a training step changes: weights, optimizer, metrics, random state, position in the plan."""
         return [
             *self.variables,
             *self.optimizer.variables,
             *self.metrics_variables,
-            *self._size_metrics.variables,
-            *self._skipped.variables,
+            *self._step.variables,
         ]
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Keras would read a batch of the running iterator and average it over replicas, which needs equal shapes; with
-        # everything built there is nothing left to do.
-        if not self.optimizer or not self.optimizer.built or not self._compile_loss_built():
-            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
-
-    def _compile_loss_built(self) -> bool:
-        return self._compile_loss is None or self._compile_loss.built
 
     # The step
 
@@ -323,7 +271,7 @@ class MixSizeModel(keras.Model):
 
         self.train_function = train_function
         if self.distribute_strategy.num_replicas_in_sync > 1:
-            expect_aggregated_gradients(self.optimizer)
+            aggregate_beforehand(self.optimizer)
 
     def make_test_function(self, force=False):
         """Make the function of one evaluation step: Keras's own, which for several workers would average scalars over rows."""
@@ -346,25 +294,7 @@ class MixSizeModel(keras.Model):
 
     def train_step(self, data):
         """Train on one batch: forward, backward, smooth, decay, update; a step that is not finite changes nothing."""
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data))
-        weights = self.trainable_weights
-        statistics = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
-
-        def forward_backward(images, labels, sample_weight):
-            with tf.GradientTape() as tape:
-                predictions = self(images, training=True)
-                loss = self.compute_loss(images, labels, predictions, sample_weight, training=True)
-                scaled_loss = self.optimizer.scale_loss(loss)
-            return tape.gradient(scaled_loss, weights), loss, predictions
-
-        if self._jit_in_replica:  # made anew in each replica's trace, because each has variables of its own
-            forward_backward = tf.function(forward_backward, jit_compile=True, autograph=False)
-        batch = (images, labels, sample_weight)
-        gradients, loss, predictions = in_parts(forward_backward, batch, self.accumulate)
-        # Keras divides the loss by the number of replicas, so that gradients add up; the log wants it whole
-        loss = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
-        self._update(gradients, weights, statistics, (images, labels, predictions, sample_weight, loss))
-        self._position.assign_add(1)
+        self._step.run(keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data)))
         return self.get_metrics_result()
 
     def test_step(self, data):
@@ -378,75 +308,6 @@ class MixSizeModel(keras.Model):
             labels = [labels] * len(self.output_shape)
         return (images, labels) if sample_weight is None else (images, labels, sample_weight)
 
-    def _update(self, gradients, weights, statistics, outcome) -> None:
-        """Aggregate, smooth and decay the gradients, then update weights and metrics, or undo the step if not finite.
-
-        Args:
-            gradients: of the scaled loss, one for each of `weights`, or None.
-            weights: the trainable ones.
-            statistics: what the network's other weights were before the step.
-            outcome: what `_update_metrics` takes.
-        """
-        now = [tf.convert_to_tensor(weight) for weight in self.network.non_trainable_weights]
-        gradients = [*gradients, mark_of(now)]  # one replica's bad statistics reach all with the gradients
-        if self.distribute_strategy.num_replicas_in_sync > 1:
-            gradients = sum_over_replicas(gradients)
-        scale = self.optimizer.scale_loss(tf.ones([]))
-        gradients = [None if g is None else g / tf.cast(scale, g.dtype) for g in gradients]
-        smoothed = smooth(gradients, self.smoothing_state, momentum=self.smoothing or 0.0)
-        gradients = (gradients if self.smoothing is None else smoothed.gradients)[:-1]
-        if self.l2:
-            gradients = self._decay(gradients, weights)
-        scales_itself = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-        if scales_itself:  # it skips such steps itself, and lowers its scale when it meets one
-            scale = tf.where(smoothed.finite, scale, float("nan"))
-        gradients = [None if g is None else g * tf.cast(scale, g.dtype) for g in gradients]
-
-        def take(gradients, statistics, state, outcome):
-            if not scales_itself:
-                self.optimizer.apply(gradients, weights)
-            self._norm.assign(state.norm)
-            self._norm_steps.assign(state.steps)
-            self._update_metrics(*outcome)
-
-        def undo(gradients, statistics, state, outcome):
-            for weight, before in zip(self.network.non_trainable_weights, statistics):
-                weight.assign(before)
-
-        if scales_itself:
-            self.optimizer.apply(gradients, weights)
-        self._skipped.count(smoothed.finite)
-        if not self.jit_compile:
-            run_either(smoothed.finite, take, undo, gradients, statistics, smoothed.state, outcome)
-            return
-        changed = [self._norm, self._norm_steps, *self.metrics_variables, *self._size_metrics.variables]
-        changed += [] if scales_itself else [*weights, *self.optimizer.variables]
-        before = [*statistics, *(tf.convert_to_tensor(variable) for variable in changed)]
-        update = functools.partial(take, gradients, statistics, smoothed.state, outcome)
-        run_and_select(smoothed.finite, update, [*self.network.non_trainable_weights, *changed], before)
-
-    def _update_metrics(self, images, labels, predictions, sample_weight, loss) -> None:
-        self._loss_tracker.update_state(loss, sample_weight=tf.shape(images)[0])
-        self._size_metrics.update(images.shape[1], loss, labels, predictions, sample_weight)
-        self.compute_metrics(images, labels, predictions, sample_weight)
-
-    def _decay(self, gradients, weights):
-        decayed = decayed_weights(self.network, self.l2_filter)
-        return [
-            gradient + self.l2 * tf.cast(weight, gradient.dtype)
-            if gradient is not None and id(weight) in decayed
-            else gradient
-            for gradient, weight in zip(gradients, weights)
-        ]
-
     def warm_up(self, data: Regime | MixSizeDataset, **options) -> list[WarmUp]:
         """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""
         return warm_up(self, data, **options)
-
-
-def _facts(plan, place: Place, resumes: list) -> dict:
-    """Return what must be the same on all workers, most telling first."""
-    settings = {"regime": str(plan.regime), "num_examples": plan.num_examples, "seed": plan.seed}
-    saves = [(resume.every_steps, resume.every_minutes) for resume in resumes]
-    where = {"position": place.position, "initial_epoch": place.epoch, "Resume's every_steps and every_minutes": saves}
-    return settings | {"sampling": plan.sampling, "the plan's fingerprint": plan.fingerprint()} | where

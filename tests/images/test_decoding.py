@@ -13,7 +13,8 @@ from PIL import Image
 
 from keras_mixsize.images import decoding, formats
 from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop, WholeImage
-from keras_mixsize.images.transform import Transform, mirror_inputs
+from keras_mixsize.images.step_images import mirror_inputs
+from keras_mixsize.images.transform import Transform
 
 
 def windows_of(augmentation, height, width, copies):
@@ -101,7 +102,7 @@ def test_mirroring_can_be_left_to_the_training_step():
     data, transform = tf.constant(saved(photograph())), Transform(RandomResizedCrop())
     whole = decoding.render_encoded(data, seeds(9), 40, transform, 3)
     left = decoding.render_encoded(data, seeds(9), 40, dataclasses.replace(transform, in_step=True), 3)
-    assert 0 < np.count_nonzero(left["mirrored"]) < 9
+    assert 0 < np.count_nonzero(left.mirrored) < 9
     np.testing.assert_array_equal(mirror_inputs(left), whole)
 
 
@@ -113,7 +114,7 @@ def test_an_augmentation_may_say_what_is_mirrored_in_numbers():
 
     data = tf.constant(saved(photograph()))
     left = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers(), in_step=True), 3)
-    np.testing.assert_array_equal(left["mirrored"], [False, True, True])
+    np.testing.assert_array_equal(left.mirrored, [False, True, True])
     whole = decoding.render_encoded(data, seeds(3), 24, Transform(Numbers()), 3)
     np.testing.assert_array_equal(mirror_inputs(left), whole)
 

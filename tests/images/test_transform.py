@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_mixsize.images.mixing import MixUp
-from keras_mixsize.images.transform import Transform, images_of, mirror_inputs
+from keras_mixsize.images.transform import Transform
 
 
 def some_images(count=3, height=32, width=28, channels=3):
@@ -62,17 +62,6 @@ def test_bytes_come_out_as_bytes_or_as_their_floats():
     np.testing.assert_array_equal(as_bytes, images)
     np.testing.assert_allclose(as_floats, images / np.float32(255), atol=1e-7)
     np.testing.assert_allclose(changed, 1 - as_floats, atol=1e-7)
-
-
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_images_are_mirrored_row_by_row(dtype, jit_compile):
-    images, which = tf.constant(some_images(4).astype(dtype)), tf.constant([True, False, False, True])
-    inputs = {"images": images, "mirrored": which}
-    done = tf.function(mirror_inputs, jit_compile=jit_compile)(inputs)
-    expected = [image[:, ::-1] if mirror else image for image, mirror in zip(images.numpy(), which)]
-    np.testing.assert_array_equal(done, expected)
-    assert mirror_inputs(images) is images and images_of(images) is images and images_of(inputs) is images
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_mixsize as kms
 from keras_mixsize.images.rendering import to_float
-from keras_mixsize.images.transform import mirror_inputs
+from keras_mixsize.images.step_images import mirror_inputs
 from keras_mixsize.input.drawing import draw_bucket, draw_samples
 from keras_mixsize.regimes.plan import Plan
 
@@ -167,8 +167,8 @@ def test_a_folder_gives_the_same_batches_with_1_and_8_parallel_calls(tmp_path, r
 def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_files, regime, options):
     train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=7, **options).starting_at(3)
     for (images, labels), (inputs, same_labels) in zip(train.take(6), train.for_step()):
-        assert inputs["images"].dtype == tf.uint8 and inputs["mirrored"].shape == labels.shape
-        assert 0 < np.count_nonzero(inputs["mirrored"]) < len(labels)
+        assert inputs.images.dtype == tf.uint8 and inputs.mirrored.shape == labels.shape
+        assert 0 < np.count_nonzero(inputs.mirrored) < len(labels)
         finished = mirror_inputs(inputs) if images.dtype == tf.uint8 else to_float(mirror_inputs(inputs))
         np.testing.assert_array_equal(finished, images)
         np.testing.assert_array_equal(same_labels, labels)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from networks import compiled, tiny_network
 
 import keras_mixsize as kms
-from keras_mixsize.images.transform import images_of
+from keras_mixsize.images.step_images import images_of
 from keras_mixsize.training.gradients import EPSILON
 
 

@@ -29,7 +29,7 @@ def state_of(model):
 
 
 def counts(model):
-    return tuple(int(variable.numpy()) for variable in model._skipped.variables)
+    return tuple(int(variable.numpy()) for variable in model._step.skipped.variables)
 
 
 def step(model, batch):
