@@ -15,7 +15,8 @@ import statistics
 from absl import app, flags
 
 import keras_mixsize as kms
-from keras_mixsize.cli.run import console, replace_file
+from keras_mixsize.cli.names import short_name
+from keras_mixsize.cli.results import console, replace_file
 from keras_mixsize.recipes.paper import PAPER
 from keras_mixsize.recipes.recipe import Recipe
 from keras_mixsize.recipes.table import RECIPES
@@ -44,9 +45,11 @@ def facts_of(results: dict) -> dict:
     followed = RECIPES.get(recipe.name) == recipe and config["limit"] is None and config["dataset"] == recipe.dataset
     rows = results["report"]["rows"]
     return {
-        "recipe": recipe.name if followed else f"{config['dataset']}/{recipe.network}/{recipe.mode}, changed",
+        "recipe": recipe.name
+        if followed
+        else f"{short_name(config['dataset'])}/{recipe.network}/{recipe.mode}, changed",
         "paper": followed and any((row.dataset, row.network) == (recipe.dataset, recipe.network) for row in PAPER),
-        "base_size": FAMILIES[recipe.family].base_size,
+        "base_size": config["regime"]["base"]["size"],
         "epochs": recipe.epochs,
         "seed": config["seed"],
         "steps": results["steps"],

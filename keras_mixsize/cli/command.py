@@ -101,7 +101,7 @@ def help_text(module: ModuleType, *, full: bool = False) -> str:
         module: the command.
         full: explain the flags in `module.MORE`, too, instead of naming them.
     """
-    values, more = module.FLAGS, () if full else getattr(module, "MORE", ())
+    values, more = module.FLAGS, () if full else vars(module).get("MORE", ())
     shown = [name for name in _own_flags(values) if name not in more]
     left = {name: f"  --{'[no]' if values[name].boolean else ''}{name}" for name in shown}
     width = max(map(len, left.values()), default=0) + 2
@@ -131,5 +131,8 @@ def _print(text: str) -> int:
 
 
 def _refuse(module: ModuleType, error: Exception) -> int:
-    print(f"mixsize {name_of(module)}: {error}", file=sys.stderr)
+    told = (
+        f"{error.strerror}: {error.filename}" if getattr(error, "filename", None) else error
+    )  # of the system's errors
+    print(f"mixsize {name_of(module)}: {told}", file=sys.stderr)
     return USER_ERROR

@@ -11,10 +11,11 @@ A pure function on plain data, each choice with its reason; loads no TensorFlow.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.recipes.recipe import CosineDecay, Recipe
-from keras_mixsize.regimes.presets import FAMILIES, MODES
+from keras_mixsize.regimes.presets import MODES
 from keras_mixsize.regimes.regime import Regime
 
 RATIOS = {1.0: 0.3, 1.25: 0.2, 0.75: 0.3, 0.5: 0.2}  # of the base size, with their probabilities: CIFAR's, less extreme
@@ -25,6 +26,12 @@ CPU_MINUTES = 60  # of training, at most
 CPU_SPEED = 4e9  # multiply-adds of a forward pass that a core trains in a second: 1.7e9 to 5e9 were measured
 COST_AT_32 = {"resnet8": 13e6, "resnet14": 27e6, "resnet44": 97e6, "resnet50": 83e6}  # multiply-adds an image
 STRIDES = {"resnet50": 32, "efficientnet_b0": 32}  # of the others 4, which every size here is a multiple of
+_SPENT = {
+    "baseline": "one size only",
+    "b+": "small sizes take larger batches, so that an epoch is shorter",
+    "d+": "small sizes take several copies of an image, decoded once",
+    "bd+": "small sizes take larger batches and several copies of an image",
+}
 _NORMALIZED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
@@ -54,6 +61,26 @@ class FolderFacts:
 
 
 @dataclasses.dataclass(frozen=True)
+class Asked:
+    """What the user decided; None for what is to be chosen.
+
+    Attributes:
+        mode: `baseline`, `b+`, `d+` or `bd+`.
+        network: name in `keras_mixsize.models`.
+        base_size, base_batch: side in pixels and images per step of the base.
+        epochs: passes over the images.
+        learning_rate: the highest.
+    """
+
+    mode: str | None = None
+    network: str | None = None
+    base_size: int | None = None
+    base_batch: int | None = None
+    epochs: int | None = None
+    learning_rate: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
     """A recipe with its regime, and why.
 
@@ -76,42 +103,36 @@ class Choice:
         return "\n".join([f"chosen for {self.facts.name}: {self.facts}", *lines])
 
 
-def choose(
-    facts: FolderFacts,
-    *,
-    mode: str = "d+",
-    network: str | None = None,
-    base_size: int | None = None,
-    base_batch: int | None = None,
-) -> Choice:
+def choose(facts: FolderFacts, asked: Asked = Asked()) -> Choice:
     """Return a recipe for a folder of images.
 
     Args:
         facts: of the images and the machine.
-        mode: `baseline`, `b+`, `d+` or `bd+`.
-        network, base_size, base_batch: taken instead of chosen, and what depends on them follows.
+        asked: what is taken instead of chosen; what depends on it follows.
 
     Raises:
-        ValueError: an unknown mode, or fewer images than a batch of 8.
+        ValueError: an unknown mode, no images, or a batch that a size has no room for.
     """
+    mode = asked.mode or "d+"
     check_choice("mode", mode, ("baseline", *MODES))
     check_count("examples", facts.examples)
-    chosen, size, epochs = _network_size_epochs(facts, network, base_size)
-    batch = base_batch or _batch(facts.examples)
+    network, size, epochs = _network_size_epochs(facts, asked)
+    batch = asked.base_batch or _batch(facts.examples)
+    rate = asked.learning_rate if asked.learning_rate is not None else REFERENCE_RATE * batch / REFERENCE_BATCH
     recipe = Recipe(
         facts.name,
-        chosen,
+        network,
         mode,
         family="folder",
         epochs=epochs,
-        schedule=CosineDecay(REFERENCE_RATE * batch / REFERENCE_BATCH, warm_up=0.05),
+        schedule=CosineDecay(rate, warmup_share=0.05),
         reference_batch=batch,
         **_augmentation(facts, size),
         **_NORMALIZED,
     )
-    regime = _regime(mode, size, batch, STRIDES.get(chosen, 4))
+    regime = _regime(mode, size, batch, STRIDES.get(network, 4))
     calibration = min(200, max(25, facts.examples // batch))
-    return Choice(facts, recipe, regime, calibration, _reasons(facts, recipe, regime, calibration))
+    return Choice(facts, recipe, regime, calibration, _reasons(facts, asked, recipe, regime))
 
 
 def minutes(facts: FolderFacts, network: str, size: int, epochs: int) -> float | None:
@@ -126,16 +147,16 @@ def minutes(facts: FolderFacts, network: str, size: int, epochs: int) -> float |
     return facts.examples * epochs * COST_AT_32[network] * (size / 32) ** 2 / (CPU_SPEED * facts.cores) / 60
 
 
-def _network_size_epochs(facts: FolderFacts, network: str | None, size: int | None) -> tuple[str, int, int]:
+def _network_size_epochs(facts: FolderFacts, asked: Asked) -> tuple[str, int, int]:
     """Return network, base size and epochs: the first candidate that a CPU can train, with what the user gave."""
     seen = 600_000 if facts.gpu else 60_000
-    epochs = min(max(round(seen / facts.examples), 10), 100)
-    candidates = [(network or name, size or side) for name, side in _candidates(facts)]
+    epochs = asked.epochs or min(max(round(seen / facts.examples), 10), 100)
+    candidates = [(asked.network or name, asked.base_size or side) for name, side in _candidates(facts)]
     for name, side in candidates:
         if (minutes(facts, name, side, epochs) or 0) <= CPU_MINUTES:
             return name, side, epochs
     name, side = candidates[-1]
-    return name, side, max(1, int(CPU_MINUTES / minutes(facts, name, side, 1)))
+    return name, side, asked.epochs or max(1, int(CPU_MINUTES / minutes(facts, name, side, 1)))
 
 
 def _candidates(facts: FolderFacts) -> list[tuple[str, int]]:
@@ -162,7 +183,8 @@ def _augmentation(facts: FolderFacts, base_size: int) -> dict:
 
 
 def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
-    options = {"base_size": base_size, "base_batch": base_batch, "multiple_of": 8 if base_batch % 16 == 0 else 1}
+    multiple = math.gcd(base_batch, min(8, max(1, base_batch // 8)))  # 8 of 64; finer where a batch is small
+    options = {"base_size": base_size, "base_batch": base_batch, "multiple_of": multiple}
     if mode == "baseline":
         return Regime.solve({base_size: 1.0}, grow="none", **options)
     sizes: dict[int, float] = {}
@@ -172,28 +194,25 @@ def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
     return Regime.solve(sizes, grow=MODES[mode], **options)
 
 
-def _reasons(facts: FolderFacts, recipe: Recipe, regime: Regime, calibration: int) -> dict[str, tuple[str, str]]:
+def _reasons(facts: FolderFacts, asked: Asked, recipe: Recipe, regime: Regime) -> dict[str, tuple[str, str]]:
+    def because(name: str, reason: str) -> str:
+        return reason if vars(asked)[name] is None else "as asked"
+
     base, time = regime.base, minutes(facts, recipe.network, regime.base.size, recipe.epochs)
-    sizes = ", ".join(str(size) for size in regime.sizes)
-    spent = {"baseline": "one size only", "b+": "small sizes take larger batches, so that epochs are shorter"}
-    spent |= {"d+": "small sizes take several copies of an image, decoded once", "bd+": "small sizes take more of both"}
     network = "for a GPU" if facts.gpu else f"trains within {CPU_MINUTES} minutes on a CPU, as far as can be foreseen"
+    batch = f"at least {STEPS_AT_LEAST} steps an epoch, {LARGEST_BATCH} at most"
+    rate = f"{REFERENCE_RATE:g} for {REFERENCE_BATCH} images"
     crop = "crops of a quarter to all of the image" if recipe.augmentation != "pad_crop_flip" else "shifted"
+    sizes = f"{', '.join(map(str, regime.sizes))} px around the base of {base.size}"
     reasons = {
-        "network": (f"{recipe.network}: {network}", "--model"),
-        "sizes": (f"{sizes} px around the base of {base.size}, for images of {facts.side}", "--base_size, --regime"),
-        "batch": (f"{base.batch}: at least {STEPS_AT_LEAST} steps an epoch, {LARGEST_BATCH} at most", "--base_batch"),
-        "mode": (f"{recipe.mode}: {spent[recipe.mode]}", "--mode"),
-        "epochs": (f"{recipe.epochs}: the fewer images, the more epochs", "--epochs"),
-        "learning rate": (f"{recipe.schedule}; {REFERENCE_RATE:g} for {REFERENCE_BATCH} images", "--learning_rate"),
+        "network": (f"{recipe.network}: {because('network', network)}", "--model"),
+        "sizes": (f"{sizes}: {because('base_size', f'for images of {facts.side}')}", "--base_size, --regime"),
+        "batch": (f"{base.batch}: {because('base_batch', batch)}", "--base_batch"),
+        "mode": (f"{recipe.mode}: {_SPENT[recipe.mode]}", "--mode"),
+        "epochs": (f"{recipe.epochs}: {because('epochs', 'the fewer images, the more epochs')}", "--epochs"),
+        "learning rate": (f"{recipe.schedule}: {because('learning_rate', rate)}", "--learning_rate"),
         "augmentation": (f"{crop}, mirrored", "--recipe for another recipe's"),
-        "calibration": (f"{calibration} batches at each test size, an epoch at most", "--calibration_batches"),
     }
     if time is not None:
-        reasons["time"] = (f"about {max(time, 1):.0f} minutes of training, by the network's multiply-adds", "--epochs")
+        reasons["time"] = (f"about {max(time, 1):.0f} min of training, by the network's multiply-adds", "--epochs")
     return reasons
-
-
-def is_preset(recipe: Recipe) -> bool:
-    """Return whether a recipe's sizes are a family with a name, so not chosen here."""
-    return recipe.family in FAMILIES

@@ -68,13 +68,20 @@ def test_a_flag_that_cannot_be_parsed_is_answered_in_a_line(argument, answer, ca
     assert answer in error and error.startswith("mixsize count-images: ") and len(error.splitlines()) <= 2
 
 
-@pytest.mark.parametrize("mistake", [ValueError("sizes must be at least 1"), FileNotFoundError(2, "none", "photos")])
-def test_a_mistake_of_the_users_is_a_line_and_its_traceback_a_flag_away(mistake, capsys):
+@pytest.mark.parametrize(
+    "mistake, line",
+    [
+        (ValueError("sizes must be at least 1"), "sizes must be at least 1"),
+        (FileNotFoundError(2, "No such file", "photos"), "No such file: photos"),
+        (OSError("no connection"), "no connection"),
+    ],
+)
+def test_a_mistake_of_the_users_is_a_line_and_its_traceback_a_flag_away(mistake, line, capsys):
     def fail(_):
         raise mistake
 
     assert run(make(fail)) == 2
-    assert capsys.readouterr().err == f"mixsize count-images: {mistake}\n"
+    assert capsys.readouterr().err == f"mixsize count-images: {line}\n"
     assert run(make(fail), "--debug") == 2
     assert "Traceback" in capsys.readouterr().err
 
