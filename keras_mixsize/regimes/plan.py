@@ -93,7 +93,17 @@ class Plan:
         self.steps_per_epoch = regime.steps_per_epoch(num_examples)
         self.batches = np.array([bucket.batch for bucket in regime.buckets], np.int64)
         self.counts = _apportion(regime.step_shares, self.steps_per_epoch)
+        self._remember_epochs()
+
+    def _remember_epochs(self) -> None:
         self._epoch = functools.lru_cache(maxsize=4)(self._draw_epoch)
+
+    def __getstate__(self) -> dict:
+        return {name: value for name, value in vars(self).items() if name != "_epoch"}  # a memory cannot be pickled
+
+    def __setstate__(self, state: dict) -> None:
+        vars(self).update(state)
+        self._remember_epochs()
 
     def __repr__(self) -> str:
         settings = f"num_examples={self.num_examples}, seed={self.seed}, sampling={self.sampling!r}"
