@@ -1,30 +1,32 @@
 """Converts every size of an export for other engines and compares them with the export on the whole test set.
 
     pip install onnx onnxruntime openvino ai-edge-litert && pip install --no-deps tf2onnx
-    python experiments/check_converters.py --exported=runs/serve/exported --run=runs/demo/b+ --output=docs/benchmarks/converters.json
+    python benchmarks/check_converters.py --exported=runs/serve/exported --run=runs/demo/b+ \\
+        --output=docs/benchmarks/converters.json
 
-Writes for each size and engine its accuracy, that of the export, on how many images the two agree, the largest difference between
-their logits, and the size of the file. LiteRT in int8 measures its ranges on 256 training images at that size.
+Writes for each size and engine its accuracy, that of the export, on how many images the two agree, the largest
+difference between their logits, and the size of the file. LiteRT in int8 measures its ranges on 256 training images at
+that size.
 """
 
-import json
+import functools
 import pathlib
 import tempfile
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
+from exported import EXPORTED, RUN, in_batches, load_export, source_of
+from measuring import console, write_results
 
 import keras_mixsize as kms
-from keras_mixsize.cli.run import RunConfig, console, load_source, replace_file, versions
+from keras_mixsize.cli.results import load_run
 from keras_mixsize.export.preprocessing import Preprocessing
 
-EXPORTED = flags.DEFINE_string("exported", "runs/serve/exported", "What export.py wrote.")
-RUN = flags.DEFINE_string("run", "runs/demo/b+", "Folder of the run that was exported.")
 OUTPUT = flags.DEFINE_string("output", "runs/converters.json", "File for the figures.")
-BATCH = 200
 REPRESENTATIVE = 256
+all_of = functools.partial(in_batches, batch=200)
 
 
 def onnx(folder: pathlib.Path, size: int, images: np.ndarray) -> tuple[pathlib.Path, Callable]:
@@ -74,38 +76,38 @@ ENGINES = {
 }
 
 
-def in_batches(function: Callable, images: np.ndarray) -> np.ndarray:
-    """Return the function's rows for all images."""
-    return np.concatenate([function(images[low : low + BATCH]) for low in range(0, len(images), BATCH)])
-
-
 def compare(served: kms.serving.ServedModel, size: int, test: kms.sources.ArraySource, training: np.ndarray) -> list:
     """Return a row per engine."""
     preprocessing = Preprocessing(**served.manifest["preprocessing"] | {"mean": None, "std": None})
-    expected = in_batches(lambda batch: served.predict(batch, size=size).logits, test.images)
-    inputs = in_batches(lambda batch: preprocessing.prepare(tf.constant(batch), size).numpy(), test.images)
+    expected = all_of(lambda batch: served.predict(batch, size=size).logits, test.images)
+    inputs = all_of(lambda batch: preprocessing.prepare(tf.constant(batch), size).numpy(), test.images)
     rows = []
     for name, make in ENGINES.items():
         with tempfile.TemporaryDirectory() as folder:
             file, run = make(pathlib.Path(folder), size, training)
-            logits, count = in_batches(run, inputs), file.stat().st_size
-        found, own = logits.argmax(-1), expected.argmax(-1)
-        row = {"size": size, "engine": name, "accuracy": float((found == test.labels).mean())}
-        row |= {"export_accuracy": float((own == test.labels).mean()), "agreement": float((found == own).mean())}
-        rows.append(row | {"largest_difference": float(np.abs(logits - expected).max()), "bytes": count})
+            row = figures_of(all_of(run, inputs), expected, test.labels)
+            rows.append({"size": size, "engine": name} | row | {"bytes": file.stat().st_size})
         console.print(rows[-1])
     return rows
 
 
+def figures_of(logits: np.ndarray, expected: np.ndarray, labels: np.ndarray) -> dict:
+    """Return how an engine's logits compare with the export's, and both with the labels."""
+    found, own = logits.argmax(-1), expected.argmax(-1)
+    return {
+        "accuracy": float((found == labels).mean()),
+        "export_accuracy": float((own == labels).mean()),
+        "agreement": float((found == own).mean()),
+        "largest_difference": float(np.abs(logits - expected).max()),
+    }
+
+
 def main(_):
-    logging.set_verbosity(logging.WARNING)  # TensorFlow tells the names of all captured weights otherwise
-    served = kms.serving.load(EXPORTED.value)
-    config = RunConfig.from_dict(json.loads(pathlib.Path(RUN.value, "results.json").read_text())["config"])
-    test = load_source(config.dataset, "test", config.data_dir)
-    training = load_source(config.dataset, "train", config.data_dir).images[:REPRESENTATIVE]
+    served, run = load_export(), load_run(RUN.value)
+    test = source_of(run, "test")
+    training = source_of(run, "train").images[:REPRESENTATIVE]
     rows = [row for size in served.sizes for row in compare(served, size, test, training)]
-    results = {"versions": versions(), "images": test.num_examples, "rows": rows}
-    replace_file(pathlib.Path(OUTPUT.value), json.dumps(results, indent=1))
+    write_results(OUTPUT.value, {"images": test.num_examples, "rows": rows})
 
 
 if __name__ == "__main__":

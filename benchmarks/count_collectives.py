@@ -1,25 +1,31 @@
 """Counts in the graph how often the replicas of a MirroredStrategy talk to each other in one step of each bucket.
 
-    python experiments/count_collectives.py --output=docs/benchmarks/collectives.json
+    python benchmarks/count_collectives.py --output=docs/benchmarks/collectives.json
 
-One sum of the gradients a step is what there should be. Keras's synchronised batch norm adds sums of its own, forward and backward,
-so it is counted apart. Branches are counted too, whether they are taken or not.
+One sum of the gradients a step is what there should be. Keras's synchronised batch norm adds sums of its own, forward
+and backward, so it is counted apart. Branches are counted too, whether they are taken or not.
 """
-
-import json
-import pathlib
 
 import keras
 import tensorflow as tf
 from absl import app, flags
+from measuring import console, write_results
+from step_contenders import mixed, shape_of
 
 import keras_mixsize as kms
-from keras_mixsize.cli.run import console, replace_file, versions
 
 MODEL = flags.DEFINE_enum("model", "resnet44", kms.models.names(), "Network.")
 REGIME = flags.DEFINE_string("regime", "cifar/d+", "Preset.")
 REPLICAS = flags.DEFINE_integer("replicas", 2, "Logical CPU devices.", lower_bound=2)
 OUTPUT = flags.DEFINE_string("output", "runs/collectives.json", "File for the counts.")
+KINDS = {"per replica": False, "synchronised": True}
+
+
+def make_strategy() -> tf.distribute.Strategy:
+    """Return a MirroredStrategy on logical devices of this machine's CPU."""
+    devices = [tf.config.LogicalDeviceConfiguration()] * REPLICAS.value
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(REPLICAS.value)])
 
 
 def make_model(strategy: tf.distribute.Strategy, synchronized: bool) -> kms.MixSizeModel:
@@ -31,10 +37,7 @@ def make_model(strategy: tf.distribute.Strategy, synchronized: bool) -> kms.MixS
 
     with strategy.scope():
         network = kms.models.build(MODEL.value, classes=10, channels=1)
-        model = kms.MixSizeModel(keras.models.clone_model(network, clone_function=copy), l2=1e-4)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, ["accuracy"])
-    return model
+        return mixed(keras.models.clone_model(network, clone_function=copy))
 
 
 def count(model: kms.MixSizeModel, bucket: kms.Bucket) -> float:
@@ -49,30 +52,19 @@ def count(model: kms.MixSizeModel, bucket: kms.Bucket) -> float:
 
 
 def main(_):
-    devices = [tf.config.LogicalDeviceConfiguration()] * REPLICAS.value
-    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(REPLICAS.value)])
-    regime, kinds = kms.Regime.preset(REGIME.value), {"per replica": False, "synchronised": True}
+    strategy, regime = make_strategy(), kms.Regime.preset(REGIME.value)
     train = kms.MixSizeDataset.from_embedded("train", regime=regime)
-    models = {name: make_model(strategy, synchronized) for name, synchronized in kinds.items()}
+    models = {name: make_model(strategy, synchronized) for name, synchronized in KINDS.items()}
     for model in models.values():
         model.build_steps(regime.sizes, train.element_spec)
     buckets = [
-        {"size": bucket.size, "batch": bucket.batch, "duplicates": bucket.duplicates}
-        | {name: count(model, bucket) for name, model in models.items()}
-        for bucket in regime.buckets
+        shape_of(bucket) | {name: count(model, bucket) for name, model in models.items()} for bucket in regime.buckets
     ]
     layers = [type(layer) for layer in models["per replica"].network.layers]
-    facts = {
-        "model": MODEL.value,
-        "replicas": REPLICAS.value,
-        "batch_norms": layers.count(keras.layers.BatchNormalization),
-    }
-    facts |= {"buckets": buckets, "versions": versions()}
-    output = pathlib.Path(OUTPUT.value)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(output, json.dumps(facts, indent=1))
+    settings = {"model": MODEL.value, "replicas": REPLICAS.value}
+    facts = settings | {"batch_norms": layers.count(keras.layers.BatchNormalization), "buckets": buckets}
     console.print(facts)
+    write_results(OUTPUT.value, facts)
 
 
 if __name__ == "__main__":

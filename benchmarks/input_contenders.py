@@ -1,8 +1,9 @@
 """What input.py measures against each other: pipelines and loops that make training images from JPEG files.
 
-Each contender is a function of (files, size) that returns an endless iterator of how many images it has just made. The files
-lie on disk, in the page cache. Every contender reads, decodes, crops at random and resizes, and all but `ours` flip too;
-they differ in who does it. `other_loaders.py` has those of other frameworks, which need environments of their own.
+Each contender is a function of (files, size) that returns an endless iterator of how many images it has just made. The
+files lie on disk, in the page cache. Every contender reads, decodes, crops at random and resizes, and all but `ours`
+flip too; they differ in who does it. `other_loaders.py` has those of other frameworks, which need environments of their
+own.
 
     taken = in_turns(["plain tf.data", "keras_mixsize"], files, 128, rounds=9, images=128)     # microseconds per image
 """
@@ -60,7 +61,8 @@ def ours(
 ) -> Iterator[int]:
     """Make the library's batches at one size; size 144 stands for the regime S(144), with epochs of `EPOCH` images.
 
-    They are as `MixSizeModel.fit` takes them, bytes and which of them are to be mirrored; or finished, float32 in [0, 1].
+    They are as `MixSizeModel.fit` takes them, bytes and which of them are to be mirrored; or finished, float32 in [0,
+    1].
     """
     sizes = S144 if size == 144 else ((size, 1.0),)
     files = [files[number % len(files)] for number in range(EPOCH)]
@@ -137,8 +139,8 @@ def scale_of(window: tuple[int, int, int, int], size: int) -> int:
 def in_turns(names: list[str], files: list[str], size: int, *, rounds: int, images: int) -> dict[str, list[float]]:
     """Return the processor time of each contender in each round, in microseconds per image; they alternate at random.
 
-    A turn ends when the process has fallen idle, so that what a pipeline makes ahead is counted as its own, and begins with
-    as much made ahead as it ends with.
+    A turn ends when the process has fallen idle, so that what a pipeline makes ahead is counted as its own, and begins
+    with as much made ahead as it ends with.
     """
     running = {name: CONTENDERS[name](files, size) for name in names}
     turns = {name: functools.partial(processor_time, make, images) for name, make in running.items()}
@@ -146,7 +148,7 @@ def in_turns(names: list[str], files: list[str], size: int, *, rounds: int, imag
 
 
 def processor_time(running: Iterator[int], images: int) -> float:
-    """Return what a running contender takes for so many images and until it has fallen idle, in microseconds per image."""
+    """Return the microseconds per image that a contender takes for so many, and until it has fallen idle."""
     started, made = time.process_time(), 0
     while made < images:
         made += next(running)
@@ -172,7 +174,7 @@ def start(name: str, files: list[str], size: int, calls: int) -> None:
 
 
 def rate(seconds: float) -> float:
-    """Return how many images per second of wall time the started contender makes, after 0.3 s in which its buffers empty."""
+    """Return the started contender's images per second of wall time, after 0.3 s in which its buffers empty."""
     begun = time.perf_counter()
     while time.perf_counter() - begun < 0.3:
         next(_started)
@@ -200,7 +202,7 @@ STAGES = ("read the file", "header", "entropy decoding", "inverse DCT and colour
 
 
 def stages(files: list[str], size: int, *, rounds: int) -> dict[str, list[float]]:
-    """Return the processor time up to each stage, in microseconds per image, by round, in one loop of TensorFlow operations.
+    """Return the microseconds per image up to each stage, by round, of processor time in one loop of operations.
 
     Decoding at 1/8 stands for the entropy decoding: it has only one value per block to transform.
     """
@@ -222,7 +224,7 @@ def per_image(work: Callable[[], Any], images: int) -> float:
 
 
 def in_step(size: int, *, rounds: int) -> list[float]:
-    """Return the processor time that a training step takes to finish images on this machine's CPU, in microseconds per image."""
+    """Return the microseconds per image that a training step takes on this CPU to finish images, by round."""
     images = tf.zeros([BATCH, size, size, 3], tf.uint8)
     inputs = kms.images.StepImages(images, tf.range(BATCH) % 2 == 0)
     finish = tf.function(lambda: kms.images.to_float(kms.images.mirror_inputs(inputs)), autograph=False)

@@ -1,29 +1,39 @@
-"""Runs every network of the paper in every bucket of its recipes, and times each against a plain Keras step at the base size.
+"""Runs every network of the paper in every bucket of its recipes, and times each against a plain Keras step.
 
-    python experiments/benchmark_zoo.py --output=docs/benchmarks/zoo.json
-    python experiments/benchmark_zoo.py --networks=resnet44 --precisions=float32 --rounds=5
+    python benchmarks/zoo.py --output=docs/benchmarks/zoo.json
+    python benchmarks/zoo.py --networks=resnet44 --precisions=float32 --rounds=5
 
 Networks have their full width and the recipe's own sizes and number of classes; batches too, where memory and patience
-allow it (--cifar_batch, --imagenet_batch).
-Each network and precision has a process of its own. In it the plain step, stock Keras `compile` and `train_on_batch` at the
-fixed base size, alternates with the step of each bucket, smoothing and weight decay included. Times are divided by the bucket's
-cost in pixels, so a ratio of 1 means: as many pixels take as long. Memory is the peak of the process during the bucket's
-steps. Results of other networks that the file holds already stay in it.
+allow it (--cifar_batch, --imagenet_batch). Each network and precision has a process of its own. In it the plain step,
+stock Keras `compile` and `train_on_batch` at the fixed base size, alternates with the step of each bucket, smoothing
+and weight decay included. Times are divided by the bucket's cost in pixels, so a ratio of 1 means: as many pixels take
+as long. Memory is the peak of the process during the bucket's steps. Results of other networks that the file holds
+already stay in it.
 """
 
-import json
-import pathlib
-import subprocess
-import sys
-import time
+import functools
+import itertools
+from collections.abc import Callable
 
 import keras
 import numpy as np
-import rich.table
 from absl import app, flags
+from measuring import (
+    Spread,
+    alternate,
+    console,
+    measure_apart,
+    ratios,
+    read_results,
+    seconds_of,
+    show_table,
+    write_part,
+    write_results,
+)
+from step_contenders import buckets_of, compiled, finite, recipe_network, shape_of
 
 import keras_mixsize as kms
-from keras_mixsize.cli.run import PRECISIONS, console, replace_file, versions
+from keras_mixsize.cli.config import PRECISIONS
 from keras_mixsize.recipes.paper import PAPER
 from keras_mixsize.recipes.table import RECIPES
 from keras_mixsize.training.complexity import peak_memory
@@ -32,35 +42,17 @@ NAMES = list(dict.fromkeys(row.network for row in PAPER))
 NETWORKS = flags.DEFINE_list("networks", NAMES, "Networks of the paper.")
 CHOSEN = flags.DEFINE_list("precisions", ["float32", "mixed_bfloat16"], f"Of {', '.join(PRECISIONS)}.")
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Measured steps of each bucket, after one that compiles.", lower_bound=2)
-BATCH = flags.DEFINE_integer(
-    "imagenet_batch", 16, "Base batch of the ImageNet rows; the recipe's is 256.", lower_bound=8
-)
-CIFAR_BATCH = flags.DEFINE_integer("cifar_batch", 64, "Base batch of the CIFAR rows, as the recipes.", lower_bound=24)
+BATCH = flags.DEFINE_integer("imagenet_batch", 16, "Of the ImageNet rows' base; the recipe's is 256.", lower_bound=8)
+CIFAR_BATCH = flags.DEFINE_integer("cifar_batch", 64, "Of the CIFAR rows' base, as the recipes.", lower_bound=24)
 ONE = flags.DEFINE_boolean("one", False, "Measure the one network and precision in this process.")
 OUTPUT = flags.DEFINE_string("output", "runs/benchmark_zoo.json", "File for the figures.")
 
 
-def buckets_of(recipe: kms.presets.Recipe) -> tuple[kms.Bucket, list[kms.Bucket]]:
-    """Return the base and every other bucket of the recipe's B+ and D+ regimes."""
-    options = {"base_batch": BATCH.value if recipe.family.startswith("imagenet") else CIFAR_BATCH.value}
-    regimes = [kms.Regime.preset(f"{recipe.family}/{mode}", **options) for mode in ("baseline", "b+", "d+")]
-    shapes = {(b.size, b.batch, b.duplicates): b for regime in regimes for b in regime.buckets}
-    return regimes[0].base, sorted(shapes.values(), key=lambda bucket: (bucket.size, bucket.duplicates))
-
-
-def build(row: kms.presets.PaperRow, recipe: kms.presets.Recipe) -> keras.Model:
-    """Return the recipe's network."""
-    options = {"mean": recipe.mean, "std": recipe.std, **recipe.network_options}
-    return kms.models.build(row.network, classes=row.classes, **options)
-
-
-def plain_model(row, recipe) -> keras.Model:
+def plain_model(row: kms.presets.PaperRow, recipe: kms.presets.Recipe) -> keras.Model:
     """Return the network compiled as people do without this library."""
-    network = build(row, recipe)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    losses = loss if len(network.outputs) == 1 else [loss, loss]
-    network.compile(keras.optimizers.SGD(0.01, momentum=recipe.momentum), losses, jit_compile=False)
-    return network
+    network = recipe_network(recipe, row.classes)
+    options = {"heads": len(network.outputs), "metrics": None, "jit_compile": False}
+    return compiled(network, rate=0.01, momentum=recipe.momentum, **options)
 
 
 def mixed_model(row, recipe, base: kms.Bucket, sizes: list[int]) -> kms.MixSizeModel:
@@ -68,7 +60,7 @@ def mixed_model(row, recipe, base: kms.Bucket, sizes: list[int]) -> kms.MixSizeM
     images, labels = batch_of(base, row.classes)
     regime = kms.Regime.fixed(base.size, base.batch)
     train = kms.MixSizeDataset.from_arrays((255 * images).astype(np.uint8), labels, regime=regime)
-    model = kms.recipes.compile_model(build(row, recipe), recipe, train, jit_compile=False)
+    model = kms.recipes.compile_model(recipe_network(recipe, row.classes), recipe, train, jit_compile=False)
     model.build_steps(sizes, train.element_spec)
     return model
 
@@ -80,13 +72,15 @@ def batch_of(bucket: kms.Bucket, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return images, random.integers(0, classes, bucket.images)
 
 
-def seconds_of(model: keras.Model, batch: tuple[np.ndarray, np.ndarray]) -> float:
-    """Return the time of one step."""
-    images, labels = batch
-    plain = not isinstance(model, kms.MixSizeModel)
-    start = time.perf_counter()
-    model.train_on_batch(images, [labels] * len(model.outputs) if plain else labels)
-    return time.perf_counter() - start
+def plain_seconds(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
+    """Return the time of a step of stock Keras, which wants labels for each head."""
+    return seconds_of(model.train_on_batch, images, [labels] * len(model.outputs))
+
+
+def seconds_and_peak(model: kms.MixSizeModel, bucket: kms.Bucket, classes: int) -> tuple[float, float]:
+    """Return the time of a step of ours, and the peak of this process's memory in bytes meanwhile."""
+    with peak_memory() as peak:
+        return seconds_of(model.train_on_batch, *batch_of(bucket, classes)), peak()
 
 
 def measure(network: str, precision: str) -> dict:
@@ -95,88 +89,71 @@ def measure(network: str, precision: str) -> dict:
     keras.utils.set_random_seed(0)
     row = next(row for row in PAPER if row.network == network)
     recipe = RECIPES[f"{row.dataset}/{network}/b+"]
-    base, buckets = buckets_of(recipe)
+    base, buckets = buckets_of(recipe, BATCH.value if recipe.family.startswith("imagenet") else CIFAR_BATCH.value)
     plain, mixed = plain_model(row, recipe), mixed_model(row, recipe, base, sorted({b.size for b in buckets}))
-    plain_batch, peaks = batch_of(base, row.classes), {}
-    plain_times, times = {bucket: [] for bucket in buckets}, {bucket: [] for bucket in buckets}
-    for turn in range(ROUNDS.value + 1):
-        for bucket in buckets:
-            plain_times[bucket].append(seconds_of(plain, plain_batch))
-            with peak_memory() as peak:
-                times[bucket].append(seconds_of(mixed, batch_of(bucket, row.classes)))
-                peaks[bucket] = peak()
-        console.print(f"{network} {precision}: turn {turn} of {ROUNDS.value}")
-    times, plain_times = ({key: np.array(value) for key, value in d.items()} for d in (times, plain_times))
-    finite = all(np.isfinite(weight.numpy()).all() for weight in mixed.trainable_weights)
-    rows = [
-        {
-            "size": bucket.size,
-            "batch": bucket.batch,
-            "duplicates": bucket.duplicates,
-            "cost": bucket.cost / base.cost,
-            "first_step_seconds": round(times[bucket][0], 2),
-            "step_ms": quartiles(1000 * times[bucket][1:]),
-            "ratio_per_pixel": quartiles((times[bucket] / plain_times[bucket])[1:] * base.cost / bucket.cost),
-            "peak_mib": round(peaks[bucket] / 2**20),
-        }
-        for bucket in buckets
-    ]
-    plain_ms = quartiles(1000 * np.concatenate([values[1:] for values in plain_times.values()]))
-    return {"network": network, "precision": precision, "plain_ms": plain_ms, "finite": finite, "buckets": rows}
+    step = functools.partial(plain_seconds, plain, *batch_of(base, row.classes))
+    turns = in_turns(
+        step, {bucket: functools.partial(seconds_and_peak, mixed, bucket, row.classes) for bucket in buckets}
+    )
+    plain_times = [seconds for found in turns.values() for seconds, _ in found[1:]]
+    return {
+        "network": network,
+        "precision": precision,
+        "plain_ms": Spread.quartiles(1000 * np.array(plain_times)),
+        "finite": finite(mixed),
+        "buckets": [figures_of(bucket, base, turns[bucket]) for bucket in buckets],
+    }
 
 
-def quartiles(values) -> list[float]:
-    """Return [first quartile, median, third quartile]."""
-    return [round(float(value), 3) for value in np.quantile(values, [0.25, 0.5, 0.75])]
+def in_turns(plain: Callable[[], float], steps: dict[kms.Bucket, Callable]) -> dict[kms.Bucket, list[tuple]]:
+    """Return for each bucket's steps the seconds of the plain step before, and what the step measured."""
+    pairs = {bucket: lambda step=step: (plain(), step()) for bucket, step in steps.items()}
+    return alternate(pairs, ROUNDS.value + 1, watch=lambda number, _: console.print(f"turn {number} of {ROUNDS.value}"))
+
+
+def figures_of(bucket: kms.Bucket, base: kms.Bucket, turns: list[tuple]) -> dict:
+    """Return the row of a bucket."""
+    plain, steps = zip(*turns)
+    seconds, peaks = map(np.array, zip(*steps))
+    return shape_of(bucket) | {
+        "cost": bucket.cost / base.cost,
+        "first_step_seconds": round(seconds[0], 2),
+        "step_ms": Spread.quartiles(1000 * seconds[1:]),
+        "ratio_per_pixel": ratios(seconds[1:] * base.cost / bucket.cost, plain[1:]),
+        "peak_mib": round(peaks[-1] / 2**20),
+    }
 
 
 def show(result: dict) -> None:
     """Print one network's table."""
-    title = f"{result['network']}, {result['precision']}: plain step {result['plain_ms'][1]:,.0f} ms"
-    table = rich.table.Table("S", "B", "D", "ms", "ratio per pixel", "quartiles", "peak MiB", title=title)
+    header, rows = ["S", "B", "D", "ms", "ratio per pixel", "peak MiB"], []
     for row in result["buckets"]:
-        low, median, high = row["ratio_per_pixel"]
         shape = [str(row[name]) for name in ("size", "batch", "duplicates")]
-        figures = [f"{row['step_ms'][1]:,.0f}", f"{median:.2f}", f"{low:.2f} to {high:.2f}", f"{row['peak_mib']:,}"]
-        table.add_row(*shape, *figures)
-    console.print(table)
+        ratio = Spread(*row["ratio_per_pixel"]).text(2)
+        rows.append([*shape, f"{row['step_ms'][1]:,.0f}", ratio, f"{row['peak_mib']:,}"])
+    plain = Spread(*result["plain_ms"]).text(0)
+    show_table(f"{result['network']}, {result['precision']}: plain step {plain} ms", header, rows)
 
 
-def measure_apart(network: str, precision: str, part: pathlib.Path) -> dict:
-    """Return what a process of its own measures."""
-    arguments = [f"--networks={network}", f"--precisions={precision}", f"--output={part}", "--one"]
-    options = [f"--rounds={ROUNDS.value}", f"--imagenet_batch={BATCH.value}", f"--cifar_batch={CIFAR_BATCH.value}"]
-    subprocess.run([sys.executable, __file__, *arguments, *options], check=True)
-    return json.loads(part.read_text())
-
-
-def earlier(output: pathlib.Path) -> list[dict]:
-    """Return the results that a file holds already, if they have this run's batches."""
-    if not output.exists():
-        return []
-    facts = json.loads(output.read_text())
-    same = (facts["imagenet_batch"], facts["cifar_batch"]) == (BATCH.value, CIFAR_BATCH.value)
-    return [{"rounds": facts.get("rounds"), **result} for result in facts["results"]] if same else []
+def earlier(settings: dict) -> list[dict]:
+    """Return the results that the file holds already, if they have this run's batches."""
+    facts = read_results(OUTPUT.value)
+    return facts.get("results", []) if settings.items() <= facts.items() else []
 
 
 def main(_):
-    output = pathlib.Path(OUTPUT.value)
-    output.parent.mkdir(parents=True, exist_ok=True)
     if ONE.value:
-        replace_file(output, json.dumps(measure(NETWORKS.value[0], CHOSEN.value[0])))
+        write_part(OUTPUT.value, measure(NETWORKS.value[0], CHOSEN.value[0]))
         return
-    results, part = earlier(output), output.with_suffix(".part")
-    for network in NETWORKS.value:
-        for precision in CHOSEN.value:
-            found = measure_apart(network, precision, part) | {"rounds": ROUNDS.value}
-            show(found)
-            results = [done for done in results if (done["network"], done["precision"]) != (network, precision)] + [
-                found
-            ]
-            settings = {"imagenet_batch": BATCH.value, "cifar_batch": CIFAR_BATCH.value, "versions": versions()}
-            replace_file(output, json.dumps(settings | {"results": results}, indent=1))
-    part.unlink()
-    console.print(f"figures in {output}")
+    settings = {"imagenet_batch": BATCH.value, "cifar_batch": CIFAR_BATCH.value}
+    options = [f"--{name}={value}" for name, value in (settings | {"rounds": ROUNDS.value}).items()]
+    results = earlier(settings)
+    for network, precision in itertools.product(NETWORKS.value, CHOSEN.value):
+        case = [f"--networks={network}", f"--precisions={precision}", "--one"]
+        found = measure_apart(*case, *options) | {"rounds": ROUNDS.value}
+        show(found)
+        results = [done for done in results if (done["network"], done["precision"]) != (network, precision)] + [found]
+        write_results(OUTPUT.value, settings | {"results": results})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How the documentation shows figures: numbers as text, rows as Markdown tables, the machine in a sentence.
 
-The modules `*_blocks.py` beside it make a block of a page each with these; `write_docs.py` puts the blocks into the pages.
+The modules `*_blocks.py` beside it make a block of a page each with these; `write_docs.py` puts the blocks into the
+pages.
 
     table(["size", "ms"], [["32 px", spread([1.1, 1.2, 1.5], 1)]])      # ... | 32 px | 1.2 (1.1 to 1.5) |
 """

@@ -2,8 +2,8 @@
 
     python docs/tools/write_docs.py
 
-Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` by what the function of that block makes, in the modules
-`*_blocks.py` beside this one; a test checks that the pages are up to date.
+Replaces what stands between `<!-- NAME -->` and `<!-- /NAME -->` by what the function of that block makes, in the
+modules `*_blocks.py` beside this one; a test checks that the pages are up to date.
 """
 
 import re

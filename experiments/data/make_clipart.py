@@ -1,7 +1,7 @@
 """Makes class folders for `folder` from the pictures of Debian's openclipart-png (public domain).
 
     apt-get download openclipart-png && dpkg-deb -x openclipart-png_*.deb DIR
-    python experiments/make_clipart.py --source=DIR --target=FOLDER --max_side=128
+    python experiments/data/make_clipart.py --source=DIR --target=FOLDER --max_side=128
 
 Writes FOLDER/train/CLASS/*.png and FOLDER/test/CLASS/*.png (RGB on white), and FOLDER/manifest.json. The package has
 series: one drawing in ten colours, 1,375 stars. A group is what shares a series' name or looks nearly alike. It goes to
@@ -330,7 +330,7 @@ def main(_):
         folder.mkdir()
         manifest = {
             "package": {"name": "openclipart-png", "version": read_version(source)},
-            "command": shlex.join(["python", "experiments/make_clipart.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "experiments/data/make_clipart.py", *sys.argv[1:]]),
             "thresholds": {"colour": NEAR_COLOUR, "grey": NEAR_GREY},
             **make(source / PICTURES, folder),
         }

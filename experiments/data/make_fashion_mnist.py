@@ -1,7 +1,7 @@
 """Makes the Fashion-MNIST subset inside the package from the files of Debian's dataset-fashion-mnist.
 
     apt-get download dataset-fashion-mnist && dpkg-deb -x dataset-fashion-mnist_*.deb DIR
-    python experiments/make_fashion_mnist.py --source=DIR/usr/share/datasets/fashion-mnist
+    python experiments/data/make_fashion_mnist.py --source=DIR/usr/share/datasets/fashion-mnist
 
 Takes the first 1,000 training and 200 test images of each class, in the original order, so the result is the same
 bytes for everybody (NumPy's zip timestamps are constant).

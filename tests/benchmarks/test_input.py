@@ -5,20 +5,13 @@ import pathlib
 import subprocess
 import sys
 
+import input_contenders as contenders
 import numpy as np
 import pytest
 from pictures import gradient
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-@pytest.fixture
-def contenders(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "experiments")
-    import input_contenders
-
-    return input_contenders
 
 
 def write_photographs(folder, count, height, width):
@@ -28,7 +21,7 @@ def write_photographs(folder, count, height, width):
     return files
 
 
-def test_random_windows_lie_in_the_image_and_have_the_usual_areas(contenders):
+def test_random_windows_lie_in_the_image_and_have_the_usual_areas():
     windows = np.array([contenders.random_window(number, 375, 500) for number in range(2000)])
     top, left, height, width = windows.T
     assert (windows >= 0).all() and (top + height <= 375).all() and (left + width <= 500).all()
@@ -36,19 +29,19 @@ def test_random_windows_lie_in_the_image_and_have_the_usual_areas(contenders):
     assert areas.min() > 0.07 and 0.48 < areas.mean() < 0.56
 
 
-def test_the_scale_is_the_largest_that_holds_the_target(contenders):
+def test_the_scale_is_the_largest_that_holds_the_target():
     sides = [(0, 0, 191, 400), (0, 0, 192, 400), (0, 0, 400, 383), (0, 0, 384, 400), (0, 0, 900, 768), (0, 0, 50, 40)]
     assert [contenders.scale_of(window, 96) for window in sides] == [1, 2, 2, 4, 8, 1]
 
 
-def test_python_loops_read_every_file_in_turn(contenders, tmp_path):
+def test_python_loops_read_every_file_in_turn(tmp_path):
     files, seen = write_photographs(tmp_path, 3, 20, 30), []
     made = contenders.one_by_one(lambda data, number: seen.append((number, data)), files)
     assert [next(made) for _ in range(4)] == [1] * 4
     assert [number for number, _ in seen] == [0, 1, 2, 3] and seen[0][1] == seen[3][1] != seen[1][1]
 
 
-def test_turns_alternate_and_count_their_images(contenders, monkeypatch):
+def test_turns_alternate_and_count_their_images(monkeypatch):
     made = []
     stand_ins = {name: lambda files, size, name=name: iter(lambda: made.append(name) or 4, None) for name in "ab"}
     monkeypatch.setattr(contenders, "CONTENDERS", stand_ins)
@@ -72,7 +65,7 @@ def test_a_small_run_measures_every_part(tmp_path):
         "--memory_images=640",
         f"--output={output}",
     ]
-    command = [sys.executable, "experiments/benchmark_input.py", *arguments, f"--photos={tmp_path / 'photographs'}"]
+    command = [sys.executable, "benchmarks/input.py", *arguments, f"--photos={tmp_path / 'photographs'}"]
     pip = {"capture_output": True, "text": True, "cwd": ROOT, "timeout": 900}
     done = subprocess.run([*command, f"--grain_python={sys.executable}"], **pip)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -40,7 +40,7 @@ def test_an_unknown_engine_is_refused(finished, tmp_path):
 
 def test_the_benchmark_compares_with_kerass_export(finished, exported, tmp_path):
     options = ["--rounds=10", "--batches=1", "--cold_starts=1", f"--output={tmp_path / 'figures.json'}"]
-    run_script("benchmark_serving.py", f"--run={finished}", f"--exported={exported}", *options)
+    run_script("../benchmarks/serving.py", f"--run={finished}", f"--exported={exported}", *options)
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert [entry["size"] for entry in figures["sizes"]] == [12, 16]
     assert all(min(entry["ratio"]) > 0 for entry in figures["sizes"])

@@ -1,4 +1,4 @@
-"""What the library is for, at full length: a network trained at mixed sizes holds at sizes where a fixed one does not."""
+"""What the library is for: a network trained at mixed sizes holds at sizes where a fixed one does not."""
 
 import keras
 import pytest

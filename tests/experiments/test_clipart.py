@@ -80,7 +80,7 @@ def package(tmp_path_factory):
 
 
 def make(package: pathlib.Path, target: pathlib.Path, *options) -> pathlib.Path:
-    run_script("make_clipart.py", f"--source={package}", f"--target={target}", *OPTIONS, *options)
+    run_script("data/make_clipart.py", f"--source={package}", f"--target={target}", *OPTIONS, *options)
     return target
 
 
@@ -184,6 +184,6 @@ def test_smaller_sides_are_honoured_and_leave_the_split_as_it_is(package, made, 
 )
 def test_bad_input_is_refused_and_leaves_nothing(argument, message, package, made, tmp_path):
     arguments = (f"--source={package}", f"--target={tmp_path / 'new'}", *OPTIONS, argument.format(made=made))
-    done = run_script("make_clipart.py", *arguments, check=False)
+    done = run_script("data/make_clipart.py", *arguments, check=False)
     assert done.returncode != 0 and re.search(message, done.stdout + done.stderr)
     assert not list(tmp_path.iterdir())

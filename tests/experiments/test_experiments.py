@@ -139,7 +139,7 @@ def test_the_embedded_data_are_made_from_the_packages_files(tmp_path):
         images = rng.integers(0, 256, (20, 28, 28)).astype(np.uint8)
         (tmp_path / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + images.tobytes()))
         (tmp_path / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8) + bytes([1, 0] * 10)))
-    run_script("make_fashion_mnist.py", f"--source={tmp_path}", f"--target={tmp_path / 'subset.npz'}")
+    run_script("data/make_fashion_mnist.py", f"--source={tmp_path}", f"--target={tmp_path / 'subset.npz'}")
     with np.load(tmp_path / "subset.npz") as subset:
         np.testing.assert_array_equal(subset["test_images"], images)
 
