@@ -58,15 +58,17 @@ def _table(name: str, setting: dict) -> str:
         f"| {' | '.join(head)} |",
         "|---|" + "---:|" * (len(head) - 1),
     ]
-    lines += [f"| {' | '.join(_row(arm, found, sizes, (base, half)))} |" for arm, found in setting["arms"].items()]
+    for arm, found in setting["arms"].items():
+        compared = () if arm == setting["reference"] else (base, half)
+        lines.append(f"| {' | '.join(_row(arm, found, sizes, compared))} |")
     return "\n".join(lines)
 
 
-def _row(name: str, arm: dict, sizes: list[str], compared: tuple[str, str]) -> list[str]:
+def _row(name: str, arm: dict, sizes: list[str], compared: tuple[str, ...]) -> list[str]:
     cells = [f"`{name}`", f"{arm['learning_rate']:g}", str(len(arm["train_accuracy"]["by_seed"])), f"{arm['steps']:,}"]
     cells += [f"{arm['pixels_of_baseline']:.2f}", f"{arm['train_accuracy']['mean']:.1f}"]
     cells += [f"{arm['accuracy'][size]['mean']:.2f}" for size in sizes]
-    return cells + [_difference(arm["difference"].get(size)) for size in compared]
+    return cells + ([_difference(arm["difference"].get(size)) for size in compared] or ["reference", ""])
 
 
 def _difference(found: dict | None) -> str:
@@ -98,7 +100,9 @@ def draw(summary: dict, path: pathlib.Path) -> None:
         _panel(axes[2 * column + 1], setting, names, half, f"{title}, {half} px (half)", _HALF)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
-    figure.supxlabel("difference to the best fixed-size arm, points of accuracy, with 95 % interval", fontsize=10)
+    figure.supxlabel(
+        "difference to the best fixed-size arm, points of accuracy, with 95 % interval (open: one seed)", fontsize=10
+    )
     figure.savefig(path, dpi=110)
 
 

@@ -397,10 +397,12 @@ def test_tables_show_differences_with_intervals(tmp_path):
     results = Results(tmp_path / "runs")
     finish(results, "glyphs", "fixed", 900)
     finish(results, "glyphs", "d+", 920, seeds=(0,))
+    finish(results, "glyphs", "b+", 890)
     summary = summarize(results, ["glyphs"])
     rows = {line.split("`")[1]: line for line in markdown(summary).splitlines() if line.startswith("| `")}
-    assert rows["fixed"].endswith("| +0.00 [+0.00, +0.00] | +0.00 [+0.00, +0.00] |")
+    assert rows["fixed"].endswith("| reference |  |")
     assert "| `d+` | 0.1 | 1 | 10 | 0.99 | 92.0 |" in rows["d+"] and rows["d+"].endswith("| +2.00 | +2.00 |")
+    assert rows["b+"].endswith("| -1.00 [-1.00, -1.00] | -1.00 [-1.00, -1.00] |")
     write(summary, tmp_path)
     assert {path.name for path in tmp_path.glob("*.*")} == {"summary.json", "tables.md", "difference.png"}
     assert json.loads((tmp_path / "summary.json").read_text()) == summary
