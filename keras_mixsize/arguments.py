@@ -8,6 +8,7 @@ NumPy only, and nothing of the package.
 from __future__ import annotations
 
 import difflib
+import os
 
 import numpy as np
 
@@ -29,3 +30,12 @@ def check_count(name: str, value) -> None:
 def is_number(value) -> bool:
     """Return whether the value is a number of Python's or NumPy's; a bool is none."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def check_local(name: str, path: str | os.PathLike) -> None:
+    """Raise a ValueError if a path is an address such as gs://bucket/photos."""
+    scheme, separator, _ = os.fsdecode(path).partition("://")
+    if separator:
+        raise ValueError(
+            f"{name} must be a path of this machine, got {path!r}; mount the {scheme}:// storage, or copy it first"
+        )

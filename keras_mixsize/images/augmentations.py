@@ -1,7 +1,7 @@
 """Augmentations: distributions over the window and the flip of every output image; they make no pixels.
 
-Their randomness is a hash of each image's seed, so it does not depend on the order of execution. `rendering` and `decoding`
-turn windows into pixels.
+Their randomness is a hash of each image's seed, so it does not depend on the order of execution. `rendering` and
+`decoding` turn windows into pixels.
 
     windows = PadCropFlip(padding=4).windows(heights, widths, seeds)      # a window for each seed
 """

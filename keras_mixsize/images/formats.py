@@ -1,9 +1,9 @@
 """Formats: the encoded images that are read, JPEG and PNG: their size before decoding, and all of their pixels.
 
 What becomes of unusual files: grey and RGB are converted to the channels asked for; CMYK becomes RGB, without a colour
-profile, and cannot be decoded as grey (TensorFlow lacks it); transparency is dropped, 16-bit PNG keeps its upper 8 bits,
-the EXIF orientation is ignored. Everything else is refused, whatever its name. Neighbours: `headers` (the first bytes),
-`decoding` (only the pixels that windows need).
+profile, and cannot be decoded as grey (TensorFlow lacks it); transparency is dropped, 16-bit PNG keeps its upper 8
+bits, the EXIF orientation is ignored. Everything else is refused, whatever its name. Neighbours: `headers` (the first
+bytes), `decoding` (only the pixels that windows need).
 
     image_sides(data)                # int32 [2]: height and width, from the header
     decode(data, channels=3)         # uint8 [H, W, 3]

@@ -1,7 +1,7 @@
 """Mixing: mixup and cutmix of a whole batch, for `Transform(batch_map=...)`; labels become soft.
 
-They draw with `tf.random.stateless_*` from the seed of the batch, each row in its own way, so batches do not depend on the
-order of execution and a resumed run is bitwise equal. Every copy of an image is a row of its own.
+They draw with `tf.random.stateless_*` from the seed of the batch, each row in its own way, so batches do not depend on
+the order of execution and a resumed run is bitwise equal. Every copy of an image is a row of its own.
 
     train = MixSizeDataset.from_arrays(x, y, regime=regime, batch_map=MixUp(classes=10, alpha=0.2))
     model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), ["categorical_accuracy"])
@@ -52,8 +52,8 @@ class MixUp:
 class CutMix:
     """Paste a box of another image of the batch into every image; labels are mixed by the areas.
 
-    The box has a share 1 - w of the area, w from Beta(alpha, alpha), the image's shape, and a centre anywhere in the image;
-    what of it lies outside is cut off, and the label's share is that of the pixels pasted.
+    The box has a share 1 - w of the area, w from Beta(alpha, alpha), the image's shape, and a centre anywhere in the
+    image; what of it lies outside is cut off, and the label's share is that of the pixels pasted.
 
     Attributes:
         classes: how many there are; labels become float32 `[N, classes]`.

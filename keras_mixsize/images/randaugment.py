@@ -1,12 +1,12 @@
 """RandAugment: some random operations on each image, all of one strength, for `Transform(image_map=...)`.
 
-It runs on the rendered image, so at the batch's size and not at the source's. Its draws are stateless, keyed by the seed of
-each copy, so batches do not depend on the order of execution (keras_cv's ignores its seed).
+It runs on the rendered image, so at the batch's size and not at the source's. Its draws are stateless, keyed by the
+seed of each copy, so batches do not depend on the order of execution (keras_cv's ignores its seed).
 
     train = MixSizeDataset.from_folder("photos", regime=regime, image_map=RandAugment(layers=2, magnitude=9))
 
-Source: Cubuk et al., "RandAugment: practical automated data augmentation with a reduced search space", arXiv 1909.13719;
-the ranges are those of AutoAugment, arXiv 1805.09501, table 6.
+Source: Cubuk et al., "RandAugment: practical automated data augmentation with a reduced search space", arXiv
+1909.13719; the ranges are those of AutoAugment, arXiv 1805.09501, table 6.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Rendering: windows to pixels.
 
-One renderer for batches in memory (matrix products), one for single decoded images of any size. Neighbours: `augmentations`
-chooses the windows, `decoding` makes the single images.
+One renderer for batches in memory (matrix products), one for single decoded images of any size. Neighbours:
+`augmentations` chooses the windows, `decoding` makes the single images.
 
     batch = render(images, windows, size=24)                 # [D*B, 24, 24, C] float32 in [0, 1]
 """
@@ -41,7 +41,8 @@ def resize_on_device(
 ) -> tf.Tensor:
     """Return whole images at another size, as `resize` does, by two small matrices that all images share.
 
-    It compiles in XLA, antialiased too, which `tf.image.resize` does not, and is differentiable; use it inside a training step.
+    It compiles in XLA, antialiased too, which `tf.image.resize` does not, and is differentiable; use it inside a
+    training step.
 
     Args:
         images: `[N, H, W, C]` of a static height and width, uint8 or float32 in [0, 1].

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import images as images_lib
-from keras_mixsize.sources.source import Source, check_labels
+from keras_mixsize.sources.source import Source, check_class_names, check_labels
 
 _ALIGNMENT = 64  # bytes; an operation of TensorFlow ends the process over an array that begins elsewhere
 
@@ -35,31 +35,31 @@ class ArraySource(Source):
     """Images of one size.
 
     An array in memory is held once: the source shares it where it begins at a multiple of 64 bytes, as `aligned_empty`
-    gives it, and otherwise keeps a copy in its place, so that the caller's may be freed. Do not change it afterwards. Of a
-    `np.memmap`, or an array of h5py or zarr, only the rows that a step needs are read, in one Python call for each batch;
-    so it cannot travel to servers of tf.data service.
+    gives it, and otherwise keeps a copy in its place, so that the caller's may be freed. Do not change it afterwards.
+    Of a `np.memmap`, or an array of h5py or zarr, only the rows that a step needs are read, in one Python call for
+    each batch; so it cannot travel to servers of tf.data service.
 
     Args:
         images: uint8 (0..255) or float32 (in [0, 1]), `[N, H, W, C]` or `[N, H, W]`.
-        labels: integers `[N]` at or above 0, or floats `[N, classes]`.
+        labels: integers `[N]` at or above 0, or a column per class: floats, or integers of 0 and 1, `[N, classes]`.
         class_names: a name per class.
 
     Raises:
-        ValueError: shapes, dtypes or label values that do not fit. Of a stored array the values of floats are checked when
-            they are read.
+        ValueError: shapes, dtypes or label values that do not fit. Of a stored array the values of floats are checked
+            when they are read.
     """
 
     def __init__(
         self, images: np.ndarray | StoredArray, labels: np.ndarray, class_names: tuple[str, ...] | None = None
     ):
-        images, labels = images if _is_stored(images) else np.asarray(images), np.asarray(labels)
+        images = images if _is_stored(images) else np.asarray(images)
         if images.dtype not in (np.uint8, np.float32):
             raise ValueError(f"images must be uint8 (0..255) or float32 (in [0, 1]), got {images.dtype}")
         if len(images.shape) not in (3, 4) or (len(images.shape) == 4 and images.shape[-1] not in (1, 3)):
             shape = tuple(images.shape)
             raise ValueError(f"images must be [N, H, W, C] with C 1 or 3, or [N, H, W], got the shape {shape}")
-        self.labels = check_labels(labels, len(images), class_names)
-        self.class_names = class_names
+        self.class_names = check_class_names(class_names)
+        self.labels = check_labels(labels, len(images), self.class_names)
         self.channels = images.shape[3] if len(images.shape) == 4 else 1
         self.images = images if _is_stored(images) else _aligned(_checked(images).reshape(*images.shape[:3], -1))
 

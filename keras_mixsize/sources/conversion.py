@@ -1,8 +1,9 @@
 """Convert any source into TFRecord shards that are read by index, with a manifest of counts and checksums.
 
-Images that are small enough are copied byte for byte; larger ones are shrunk and stored as JPEG. Each shard is a function
-of the source and the settings alone, and is replaced whole, so a conversion that was killed goes on where it stopped and
-gives the same files. Neighbours: `encoded`, `examples` (what is read), `records` (reads the result), `sources` (offers it).
+Images that are small enough are copied byte for byte; larger ones are shrunk and stored as JPEG. Each shard is a
+function of the source and the settings alone, and is replaced whole, so a conversion that was killed goes on where it
+stopped and gives the same files. Neighbours: `encoded`, `examples` (what is read), `records` (reads the result),
+    `sources` (offers it).
 
     convert(folder("photos/train"), "shards/train", max_side=500, quality=90)
     train = records("shards/train")
@@ -22,7 +23,7 @@ import tensorflow as tf
 from keras_mixsize.files import in_parallel, replaced, replacement
 from keras_mixsize.images.formats import decode
 from keras_mixsize.sources.arrays import ArraySource
-from keras_mixsize.sources.damage import BROKEN, FAULTS, GOOD, data_fault
+from keras_mixsize.sources.damage import BROKEN, FAULTS, GOOD, UNREADABLE, data_fault
 from keras_mixsize.sources.encoded import EncodedSource, FileSource, RecordSource
 from keras_mixsize.sources.source import Source
 from keras_mixsize.sources.tfrecords import MANIFEST
@@ -42,9 +43,9 @@ def convert(
 ) -> dict:
     """Write a source's examples into TFRecord shards and return the manifest.
 
-    Shards are `data.tfrecord-00000-of-00042` and so on, in the source's order; each record has the features `image`, `label`
-    and `index`, its number in the source. The manifest, `manifest.json`, is replaced after every shard; run it again to go on
-    after an interruption.
+    Shards are `data.tfrecord-00000-of-00042` and so on, in the source's order; each record has the features `image`,
+    `label` and `index`, its number in the source. The manifest, `manifest.json`, is replaced after every shard; run it
+    again to go on after an interruption.
 
     Args:
         source: what to convert. Images of an `ArraySource` are stored as PNG, without loss.
@@ -52,17 +53,17 @@ def convert(
         max_side: images with a longer side are shrunk to it, antialiased, and stored as JPEG; unless given, none is.
         quality: of those JPEG files, 1 to 100.
         examples_per_shard: how many examples go into a shard.
-        check: decode every image once to see whether it is damaged. Damaged ones are an error, or are left out and listed in
-            the manifest, as the source's `damage` policy says.
+        check: decode every image once to see whether it is damaged. Damaged ones are an error, or are left out and
+            listed in the manifest, as the source's `damage` policy says.
         progress: show a progress bar on a terminal.
 
     Returns:
-        What `manifest.json` holds: `settings`, `class_names`, `channels`, `examples`, `complete`, `shards` (file, count, bytes,
-        sha256 and what was left out of each).
+        What `manifest.json` holds: `settings`, `class_names`, `channels`, `examples`, `complete`, `shards` (file,
+        count, bytes, sha256 and what was left out of each).
 
     Raises:
-        ValueError: an argument out of range, float images, a damaged image, more of them than `max_share`, or a folder that
-            holds the conversion of another source or with other settings.
+        ValueError: an argument out of range, float images, a damaged image, more of them than `max_share`, or a folder
+            that holds the conversion of another source or with other settings.
     """
     _check_arguments(source, max_side, quality, examples_per_shard)
     folder = pathlib.Path(folder)
@@ -129,11 +130,14 @@ def _image(source: Source, index: int, max_side: int | None, quality: int, check
         return (_shrunk(pixels, max_side, quality) if large else tf.io.encode_png(pixels).numpy()), GOOD
     try:
         data = source.read(tf.constant(index, tf.int64))
+    except tf.errors.OpError:
+        return b"", UNREADABLE
+    try:
         fault = int(data_fault(data, source.damage.max_pixels)) if check or max_side else GOOD
         if fault != GOOD:
             return b"", fault
         pixels = decode(data, source.channels).numpy() if check or max_side else np.zeros([0, 0, 0])
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError, tf.errors.NotFoundError):
+    except tf.errors.InvalidArgumentError:
         return b"", BROKEN
     if max_side is not None and max(pixels.shape[:2]) > max_side:
         return _shrunk(pixels, max_side, quality), GOOD
@@ -167,10 +171,11 @@ def _example(image: bytes, label: np.ndarray, index: int) -> bytes:
 
 def _leave_out(source: EncodedSource, index: int, fault: int) -> dict:
     """Return what the manifest says of a damaged image, or raise an error, as the source's policy says."""
-    name = source.describe(tf.constant(index, tf.int64)).numpy().decode()
+    name = os.fsdecode(source.describe(tf.constant(index, tf.int64)).numpy())
     if source.damage.action == "raise":
         raise ValueError(
-            f"image {name} (index {index}) cannot be used: {FAULTS[fault]}; repair or remove it, or convert with damage='skip'"
+            f"image {name} (index {index}) cannot be used: {FAULTS[fault]}; repair or remove it, or convert with "
+            "damage='skip'"
         )
     return {"index": index, "name": name, "fault": FAULTS[fault]}
 
@@ -192,12 +197,15 @@ def _check_arguments(source: Source, max_side: int | None, quality: int, example
 
 
 def _fingerprint(source: Source) -> str:
-    """Return 16 hexadecimal digits that tell sources apart: kind and labels; file names and sizes, records' lengths, or pixels."""
+    """Return 16 hexadecimal digits that tell sources apart.
+
+    They depend on kind and labels, and on files' names and sizes, records' lengths, or pixels.
+    """
     digest = hashlib.sha256(type(source).__name__.encode() + source.labels.tobytes())
     if isinstance(source, ArraySource):
         digest.update(np.ascontiguousarray(source.images))
     elif isinstance(source, FileSource):
-        sizes = (os.path.getsize(file) for file in source.files)
+        sizes = (os.path.getsize(file) if os.path.exists(file) else -1 for file in source.files)
         digest.update(
             "\0".join(f"{os.path.basename(file)} {size}" for file, size in zip(source.files, sizes)).encode(
                 "utf-8", "surrogateescape"

@@ -1,7 +1,8 @@
 """What happens to images that cannot be used: the policy, the faults, and an `attempt` inside the input graph.
 
-An image is damaged if it is empty, neither JPEG nor PNG by its first bytes (whatever its name says), larger than a limit
-by its own header, or cannot be read or decoded. These are not damage: CMYK is converted to RGB, 16 bits are cut to 8, grey is
+An image is damaged if it cannot be read (a link that leads nowhere, no permission, a checksum that differs), is empty,
+neither JPEG nor PNG by its first bytes (whatever its name says), larger than a limit by its own header, or cannot be
+decoded. These are not damage: CMYK is converted to RGB, 16 bits are cut to 8, grey is
 repeated for three channels, an orientation in EXIF data is ignored (the pixels are taken as they are stored), and bits
 flipped inside a JPEG's data, which no decoder notices. `encoded` applies the policy.
 
@@ -13,6 +14,7 @@ flipped inside a JPEG's data, which no decoder notices. `encoded` applies the po
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,10 +24,17 @@ import tensorflow as tf
 from keras_mixsize.images.headers import PIXEL_LIMIT, is_jpeg, is_png, png_sides
 
 ACTIONS = ("raise", "skip")
-FAULTS = ("", "it is empty", "it is neither JPEG nor PNG", "it has more pixels than max_pixels", "it cannot be decoded")
+FAULTS = (
+    "",
+    "it is empty",
+    "it is neither JPEG nor PNG",
+    "it has more pixels than max_pixels",
+    "it cannot be decoded",
+    "it cannot be read",
+)
 REMEDY = "repair or remove it, or train with damage='skip'"
 TURNS = 64  # samples in a row that may be damaged
-GOOD, EMPTY, FORMAT, PIXELS, BROKEN = range(len(FAULTS))
+GOOD, EMPTY, FORMAT, PIXELS, BROKEN, UNREADABLE = range(len(FAULTS))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +92,21 @@ def check_sides(sides: np.ndarray, policy: DamagePolicy, describe: Callable[[int
     bad = np.flatnonzero((pixels == 0) | (pixels > policy.max_pixels))
     if policy.action == "skip" or not bad.size:
         return
-    fault = FAULTS[PIXELS] if pixels[bad[0]] else "it does not begin as a JPEG or PNG image does"
-    first = Damaged(int(bad[0]), describe(int(bad[0])), fault)
-    raise ValueError(f"{first}, and {bad.size - 1} more; {REMEDY}")
+    index, name = int(bad[0]), describe(int(bad[0]))
+    fault = FAULTS[PIXELS] if pixels[index] else why_unreadable(name) or "it does not begin as a JPEG or PNG image does"
+    raise ValueError(f"{Damaged(index, name, fault)}, and {bad.size - 1} more; {REMEDY}")
+
+
+def why_unreadable(name: str) -> str:
+    """Return the reason for which the system cannot read a file, "" if it can or there is no file of this name."""
+    try:
+        with open(name, "rb") as stream:
+            stream.read(1)
+    except OSError as error:
+        return f"{FAULTS[UNREADABLE]}: {error.strerror}" if os.path.lexists(name) else ""
+    except ValueError:  # a name that no file can have
+        return ""
+    return ""
 
 
 # Inside the input graph
@@ -114,8 +135,8 @@ def data_fault(data: tf.Tensor, max_pixels: int) -> tf.Tensor:
 def attempt(function: Callable, arguments, otherwise):
     """Return `function(*arguments)`, or `otherwise` if it fails, inside a graph.
 
-    TensorFlow has no try; a data set of one element that ignores errors is one. It costs up to a millisecond, because tf.data
-    looks up every kernel of the function each time, so it is put around a batch, not around each image.
+    TensorFlow has no try; a data set of one element that ignores errors is one. It costs up to a millisecond, because
+    tf.data looks up every kernel of the function each time, so it is put around a batch, not around each image.
 
     Args:
         function: of tensors, returns a tensor or a structure of them.
@@ -127,7 +148,7 @@ def attempt(function: Callable, arguments, otherwise):
     return tried.concatenate(tf.data.Dataset.from_tensors(otherwise)).take(1).get_single_element()
 
 
-def fault_of(index, copies, shows: Callable, renders: Callable, decodes: Callable) -> tf.Tensor:
+def fault_of(index, copies, read: Callable, shows: Callable, renders: Callable, decodes: Callable) -> tf.Tensor:
     """Return the fault of one image: int32 scalar, 0 for none.
 
     It is at fault if it can neither be rendered with these seeds nor be decoded whole, so that a mistake in the user's
@@ -135,11 +156,13 @@ def fault_of(index, copies, shows: Callable, renders: Callable, decodes: Callabl
 
     Args:
         index, copies: the example, int64 scalar, and its seeds, uint32 `[D]`.
+        read: function of index, the encoded image; fails if it cannot be read.
         shows: function of index, the fault that its header shows; may fail.
         renders: function of (index, copies), the rendered pixels; fails if it cannot be rendered.
         decodes: function of index, the image's pixels; fails if it cannot be decoded.
     """
-    shown = attempt(shows, (index,), BROKEN)
+    readable = attempt(lambda index: tf.strings.length(read(index)) >= 0, (index,), False)
+    shown = tf.cond(readable, lambda: attempt(shows, (index,), BROKEN), lambda: UNREADABLE)
     good = attempt(lambda *pair: _computed(renders(*pair)), (index, copies), False)
 
     def whole():
@@ -172,6 +195,11 @@ def refuse(indices: tf.Tensor, faults: Callable, describe: Callable) -> tf.Tenso
         return tf.identity(indices)
 
 
+def _in_words(fault: int, name: str) -> str:
+    """Return a fault in words, with the system's reason where there is one."""
+    return (why_unreadable(name) if fault == UNREADABLE else "") or FAULTS[fault]
+
+
 class SkipList:
     """The damaged images that were skipped, and what replaces them.
 
@@ -199,7 +227,8 @@ class SkipList:
     def report(self, describe: Callable) -> tuple[Damaged, ...]:
         """Return what is on the list, by index."""
         found = sorted(zip(*(column.numpy().tolist() for column in self._faults.export())))
-        return tuple(Damaged(index, describe(index).numpy().decode(), FAULTS[fault]) for index, fault in found)
+        named = [(index, os.fsdecode(describe(index).numpy()), fault) for index, fault in found]
+        return tuple(Damaged(index, name, _in_words(fault, name)) for index, name, fault in named)
 
     def replace(self, indices: tf.Tensor, faults: Callable, redraw: Callable) -> tf.Tensor:
         """Return the indices, each damaged one replaced by the next in the plan's order that is good, and list those.
@@ -224,6 +253,9 @@ class SkipList:
     def _checks(self, bad: tf.Tensor) -> list:
         share = tf.cast(self._faults.size(), tf.float32) / self.num_examples
         long = f"{TURNS} samples in a row are damaged; see damage_report() of the source"
-        many = f"more than {self.max_share:.4%} of the images are damaged; see damage_report() of the source, or raise max_share"
+        many = (
+            f"more than {self.max_share:.4%} of the images are damaged; see damage_report() of the source, or raise "
+            "max_share"
+        )
         checks = [(~tf.reduce_any(bad), long), (share <= self.max_share, many)]
         return [check for check in (tf.debugging.Assert(good, [text]) for good, text in checks) if check is not None]

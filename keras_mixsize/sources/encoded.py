@@ -1,8 +1,8 @@
 """Encoded images as a source: in memory, in files or in TFRecord shards; decoded when needed, once for all copies.
 
 Damaged images are handled by the policy of `damage`. The whole batch is attempted at once, which costs next to nothing;
-only where that fails are its images looked at one by one. Neighbours: `source` (Source), `tfrecords` (the shards' index),
-`folders`, `shards` and `tfds` (make these objects).
+only where that fails are its images looked at one by one. Neighbours: `source` (Source), `tfrecords` (the shards'
+index), `folders`, `shards` and `tfds` (make these objects).
 
     source = FileSource(files, labels, class_names, damage="skip")
     source.damage_report()                                            # what was skipped so far
@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import abc
 import functools
+import os
 
-import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.images.decoding import render_batch
 from keras_mixsize.images.formats import decode
 from keras_mixsize.images.step_images import images_of
 from keras_mixsize.sources.damage import GOOD, Damaged, DamagePolicy, SkipList, attempt, data_fault, fault_of, refuse
-from keras_mixsize.sources.source import Source, check_labels, on_host
+from keras_mixsize.sources.source import Source, check_class_names, check_labels, on_host
 from keras_mixsize.sources.tfrecords import RecordIndex, read_image
 
 
@@ -30,7 +30,7 @@ class EncodedSource(Source):
     Its kinds differ in where the bytes come from: `BytesSource`, `FileSource`, `RecordSource`.
 
     Args:
-        labels: integers `[N]` at or above 0, or floats `[N, classes]`.
+        labels: integers `[N]` at or above 0, or a column per class: floats, or integers of 0 and 1, `[N, classes]`.
         count: how many images there are.
         class_names: a name per class.
         channels: 1 or 3; every image is converted.
@@ -42,8 +42,8 @@ class EncodedSource(Source):
     ):
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels!r}")
-        self.labels = check_labels(np.asarray(labels), count, class_names)
-        self.class_names = class_names
+        self.class_names = check_class_names(class_names)
+        self.labels = check_labels(labels, count, self.class_names)
         self.channels = channels
         self.damage = DamagePolicy.of(damage)
         self._skipped = SkipList(self.damage.max_share, count)
@@ -102,7 +102,7 @@ class EncodedSource(Source):
 
         def fault(row):
             index, seeds, suspect = row
-            return tf.cond(suspect, lambda: fault_of(index, seeds, shows, renders, decodes), lambda: GOOD)
+            return tf.cond(suspect, lambda: fault_of(index, seeds, self.read, shows, renders, decodes), lambda: GOOD)
 
         return tf.map_fn(fault, (indices, copies, suspects), fn_output_signature=tf.int32)
 
@@ -120,7 +120,7 @@ class BytesSource(EncodedSource):
 
     Args:
         items: the encoded images, bytes.
-        labels: integers `[N]` at or above 0, or floats `[N, classes]`.
+        labels: integers `[N]` at or above 0, or a column per class: floats, or integers of 0 and 1, `[N, classes]`.
         class_names: a name per class.
         **options: `channels` and `damage` of `EncodedSource`.
     """
@@ -154,14 +154,14 @@ class FileSource(EncodedSource):
 
     def __init__(self, files, labels, class_names=None, **options):
         super().__init__(labels, len(files), class_names, **options)
-        self.files = [str(file) for file in files]
+        self.files = [os.fsdecode(file) for file in files]
 
     def __repr__(self) -> str:
         return f"FileSource({self.num_examples:,} files, {self.describe_classes()})"
 
     @functools.cached_property
     def _files(self) -> tf.Tensor:
-        return on_host(self.files)
+        return on_host([os.fsencode(file) for file in self.files])  # a name may be no UTF-8
 
     def read(self, index):
         """See `EncodedSource.read`."""
@@ -195,7 +195,7 @@ class RecordSource(EncodedSource):
 
     @functools.cached_property
     def _files(self) -> tf.Tensor:
-        return on_host(list(self.index.files))
+        return on_host([os.fsencode(file) for file in self.index.files])
 
     @functools.cached_property
     def _columns(self) -> dict[str, tf.Tensor]:

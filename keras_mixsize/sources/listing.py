@@ -1,7 +1,8 @@
 """Listing: the image files of a folder of class folders, with label, size and stamp, made once and cached.
 
-Listing a folder is cheap, opening every file is not. So the headers are read once, in parallel; afterwards only those of
-files that are new, or whose size or time changed. Neighbours: `headers`, `files` (the cache), `folders` (the source).
+Listing a folder is cheap, opening every file is not. So the headers are read once, in parallel; afterwards only those
+of files that are new, or whose size or time changed, or that could not be read. Neighbours: `class_folders` (which
+files), `headers`, `files` (the cache), `folders` (the source).
 
     listing = read_listing("photos/train")
     listing.files, listing.labels, listing.sides, listing.class_names
@@ -12,17 +13,30 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import hashlib
+import logging
 import os
 import pathlib
 
 import numpy as np
 
+from keras_mixsize.arguments import check_local
 from keras_mixsize.files import cached, in_parallel
 from keras_mixsize.images.headers import read_header
+from keras_mixsize.sources.class_folders import (
+    SUFFIXES,
+    FilesBelow,
+    class_folders,
+    composed,
+    files_below,
+    identity,
+    images_beside,
+    left_out,
+)
+from keras_mixsize.sources.source import check_class_names
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 CACHE = ".keras_mixsize_listing"
 _CHUNK = 256  # files whose headers one task reads
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +48,9 @@ class Listing:
         class_names: a name per class.
         names: paths relative to the folder, with "/" between their parts.
         labels: int64 `[N]`.
-        sides: int64 `[N, 2]`: height and width in pixels as the header says, 0 where there is no header of a JPEG or PNG.
-        stamps: int64 `[N, 2]`: size in bytes and modification time in nanoseconds.
+        sides: int64 `[N, 2]`: height and width in pixels as the header says, 0 where there is none that is known, or
+            the file cannot be read.
+        stamps: int64 `[N, 2]`: size in bytes and modification time in nanoseconds, -1 where the system knows neither.
     """
 
     root: str
@@ -61,55 +76,48 @@ def read_listing(
     """Return the listing of a folder that has one sub-folder per class; classes are numbered in sorted order.
 
     Args:
-        path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
+        path: the folder; its sub-folders hold .jpg, .jpeg, .jpe, .jfif and .png files, at any depth. Hidden files and
+            folders, and those of the system, are left out; other files are, too, and are counted in a line of the log.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
         cache: where the listing is kept; unless given, a hidden file in the folder.
         progress: show a progress bar on a terminal.
 
     Raises:
         FileNotFoundError, NotADirectoryError: no such folder.
-        ValueError: no class folder, one that is not among `class_names`, or one without images.
+        ValueError: no class folder, one that is not among `class_names`, or one without images; two that are one; the
+            parts of a data set instead of classes.
     """
+    check_local("path", path)
     root = pathlib.Path(path)
-    classes = _class_folders(root)
-    known = tuple(class_names) if class_names is not None else tuple(classes)
-    unknown = [name for name in classes if name not in known]
+    folders = class_folders(root)
+    classes = [composed(name) for name in folders]
+    known = check_class_names(class_names) or tuple(classes)
+    unknown = [name for name, is_class in zip(folders, classes) if is_class not in map(composed, known)]
     if unknown:
         raise ValueError(f"class folder {root / unknown[0]} is none of the classes {known}; remove it or name it")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda name: _images_below(root, name), classes))
-    for name, images in zip(classes, found):
-        if not images:
-            raise ValueError(f"class folder {root / name} has no {', '.join(SUFFIXES)} files")
-    names = tuple(name for images in found for name, _ in images)
-    stamps = np.array([stamp for images in found for _, stamp in images], np.int64)
-    labels = np.repeat([known.index(name) for name in classes], [len(images) for images in found]).astype(np.int64)
+    found = _find(root, folders)
+    names = tuple(name for below in found for name, _ in below.images)
+    stamps = np.array([stamp for below in found for _, stamp in below.images], np.int64)
+    numbers = [list(map(composed, known)).index(name) for name in classes]
+    labels = np.repeat(numbers, [len(below.images) for below in found]).astype(np.int64)
     sides = _sides(root, names, stamps, root / CACHE if cache is None else cache, progress)
     return Listing(str(root), known, names, labels, sides, stamps)
 
 
-def _class_folders(root: pathlib.Path) -> list[str]:
-    """Return the names of the sub-folders, sorted."""
-    if not root.exists():
-        raise FileNotFoundError(f"folder {root} does not exist")
-    if not root.is_dir():
-        raise NotADirectoryError(f"folder {root} is no directory")
-    classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not classes:
-        raise ValueError(f"folder {root} has no sub-folders; make one per class, with its images in it")
-    return classes
-
-
-def _images_below(root: pathlib.Path, name: str) -> list[tuple[str, tuple[int, int]]]:
-    """Return (relative path, (size, time)) of the images in a class folder, sorted part by part."""
-    found = []
-    for folder, _, files in os.walk(root / name, followlinks=True):
-        below = os.path.relpath(folder, root).replace(os.sep, "/")
-        for file in files:
-            if file.lower().endswith(SUFFIXES):
-                entry = os.stat(os.path.join(folder, file))
-                found.append((f"{below}/{file}", (entry.st_size, entry.st_mtime_ns)))
-    return sorted(found, key=lambda image: image[0].split("/"))
+def _find(root: pathlib.Path, folders: list[str]) -> list[FilesBelow]:
+    """Return what lies below each class folder; a line of the log says what is left out."""
+    own = {identity(root), *(identity(root / name) for name in folders)}  # a link to one of these is followed nowhere
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda name: files_below(root, name, own), folders))
+    for name, below in zip(folders, found):
+        if not below.images:
+            words = left_out([below])
+            reason = f", only {words}" if words else ""
+            raise ValueError(f"class folder {root / name} has no {', '.join(SUFFIXES)} files{reason}")
+    words = left_out(found, images_beside(root))
+    if words:
+        _log.warning("folder %s: left out %s", root, words)
+    return found
 
 
 # Headers, read once
@@ -134,7 +142,10 @@ def _sides(root: pathlib.Path, names: tuple[str, ...], stamps: np.ndarray, cache
         return {"names": text, "stamps": stamps, "sides": sides}
 
     stamp = hashlib.sha256(text.tobytes() + stamps.tobytes()).hexdigest()
-    return cached(cache, stamp, read_new, "listing")["sides"]
+    sides = cached(cache, stamp, read_new, "listing")["sides"]
+    for index in np.flatnonzero((sides == 0).any(axis=1)):  # it may have been unreadable then
+        sides[index] = _read(root / names[index])
+    return sides
 
 
 def _known_sides(old: dict, names: tuple[str, ...], stamps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +162,10 @@ def _known_sides(old: dict, names: tuple[str, ...], stamps: np.ndarray) -> tuple
 
 
 def _read(file: pathlib.Path) -> tuple[int, int]:
-    """Return height and width of an image file."""
-    with file.open("rb") as stream:
-        header = read_header(stream)
+    """Return height and width of an image file, 0 if it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            header = read_header(stream)
+    except OSError:
+        return 0, 0
     return header.height, header.width

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_mixsize.arguments import check_local
 from keras_mixsize.sources.damage import DamagePolicy, check_sides
 from keras_mixsize.sources.encoded import RecordSource
 from keras_mixsize.sources.tfrecords import check_series, converted, index_shards
@@ -46,6 +47,8 @@ def records(
         ValueError: a shard is damaged, its records are not such Examples (see `tfrecords.index_shards`), or an image is
             damaged.
     """
+    for part in [path] if isinstance(path, (str, pathlib.Path)) else path:
+        check_local("path", part)
     files, counts, noted = _shards(path)
     check_series(files)
     found = index_shards(files, image_key=image_key, label_key=label_key, counts=counts, cache=index)

@@ -10,9 +10,10 @@ A source renders the windows that an augmentation asks for, so shuffling moves i
 from __future__ import annotations
 
 import abc
+import collections
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -66,7 +67,7 @@ class Source(abc.ABC):
         vars(self).update(state)
 
     def damage_report(self) -> tuple:
-        """Return what could not be used so far, an entry for each example; each prints as a line. Arrays have no such."""
+        """Return what could not be used so far, an entry for each example; each prints as a line. Arrays have none."""
         return ()
 
     @abc.abstractmethod
@@ -110,22 +111,81 @@ def on_host(values) -> tf.Tensor:
         return tf.constant(values)
 
 
-def check_labels(labels: np.ndarray, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:
+def check_labels(labels: np.ndarray | Sequence, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:
     """Return labels as int64 `[N]` or float32 `[N, classes]`.
 
+    Args:
+        labels: integers or bools `[N]` or `[N, 1]`; or floats, or integers of 0 and 1, `[N, classes]`.
+        count: how many examples there are.
+        class_names: a name per class.
+
     Raises:
-        ValueError: another number of labels than images, negative or too large ones, another dtype; names the index.
+        ValueError: another number of labels than images, negative or too large ones, rows of several lengths, another
+            dtype, or floats that are not finite; names the index.
     """
+    labels = _as_array(labels)
     if len(labels) != count or not count:
         raise ValueError(f"labels must be one per image, got {len(labels)} labels for {count} images")
-    if labels.ndim == 2 and np.issubdtype(labels.dtype, np.floating):
-        return labels.astype(np.float32)
-    if labels.ndim == 2 and labels.shape[1] == 1:
+    if labels.ndim == 2 and labels.shape[1] == 1 and labels.dtype.kind in "iub":
         labels = labels[:, 0]  # keras.datasets.cifar10 gives a column
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"labels must be integers [N] or floats [N, classes], got {labels.dtype} {labels.shape}")
+    if labels.ndim == 2 and labels.dtype.kind in "iubf":
+        return _check_rows(labels, len(class_names) if class_names is not None else None)
+    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        remedy = "; number the classes: np.unique(labels, return_inverse=True)[1]" if labels.dtype.kind in "OUS" else ""
+        raise ValueError(
+            f"labels must be integers [N] or floats [N, classes], got {labels.dtype} {labels.shape}{remedy}"
+        )
     check_label_range(labels, len(class_names) if class_names is not None else None)
     return labels.astype(np.int64)
+
+
+def _as_array(labels: np.ndarray | Sequence) -> np.ndarray:
+    """Return labels as an array, or raise a ValueError that names the first row of another length."""
+    try:
+        return np.asarray(labels)
+    except ValueError:  # NumPy speaks of an inhomogeneous shape
+        lengths = [np.size(label) for label in labels]
+        other = next((index for index, length in enumerate(lengths) if length != lengths[0]), 0)
+        raise ValueError(
+            f"labels must have rows of one length, got {lengths[0]} numbers at index 0 and {lengths[other]} at index "
+            f"{other}; for several labels per image give a column per class, 1 where it holds"
+        ) from None
+
+
+def _check_rows(labels: np.ndarray, classes: int | None) -> np.ndarray:
+    """Return labels `[N, classes]` as float32."""
+    if classes not in (None, labels.shape[1]):
+        raise ValueError(f"labels must have a column for each of the {classes} class_names, got {labels.shape[1]}")
+    wrong = ~np.isfinite(labels) if labels.dtype.kind == "f" else (labels != 0) & (labels != 1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.any(axis=1))[0])
+        value = labels[row][wrong[row]][0]
+        wanted = "finite" if labels.dtype.kind == "f" else "0 and 1 where they are integers with a column per class"
+        raise ValueError(f"labels must be {wanted}, got {value} at index {row}")
+    return labels.astype(np.float32)
+
+
+def check_class_names(class_names: Sequence[str] | None, classes: int | None = None) -> tuple[str, ...] | None:
+    """Return the class names as a tuple, or None if there are none.
+
+    Args:
+        class_names: a name per class.
+        classes: how many there must be, where that is known.
+
+    Raises:
+        ValueError: one string instead of several, a name that is none, one that comes twice, or another number of them.
+    """
+    if class_names is None:
+        return None
+    if isinstance(class_names, (str, bytes)) or not all(isinstance(name, str) for name in class_names):
+        raise ValueError(f"class_names must be a sequence of strings, one for each class, got {class_names!r}")
+    names = tuple(class_names)
+    if len(set(names)) < len(names):
+        name, times = collections.Counter(names).most_common(1)[0]
+        raise ValueError(f"class_names must differ, got {name!r} {times} times")
+    if not names or classes not in (None, len(names)):
+        raise ValueError(f"class_names must be one for each of the {classes or 1} classes, got {len(names)}: {names!r}")
+    return names
 
 
 def check_label_range(labels: np.ndarray, classes: int | None) -> None:

@@ -33,21 +33,22 @@ def tfds_source(
     """Return a data set of tensorflow-datasets that has an `image` and a `label`.
 
     Images of one size become an `ArraySource`, images of many sizes stay encoded in memory. A data set that would take
-    more than `memory_limit` is read from its files by index. A data set prepared as ArrayRecord is random access by itself;
-    its reader is Python's, so parallel steps wait for one another at each record. One prepared as TFRecord, tfds's default, is
-    read natively. Either way all records are read once, the first time, to make an index.
+    more than `memory_limit` is read from its files by index. A data set prepared as ArrayRecord is random access by
+    itself; its reader is Python's, so parallel steps wait for one another at each record. One prepared as TFRecord,
+    tfds's default, is read natively. Either way all records are read once, the first time, to make an index.
 
     Args:
         name: such as `"cifar10"`.
         split: such as `"train"` or `"test[:500]"`.
         data_dir: where tfds keeps its data.
-        memory_limit: bytes that may be held in memory, compared with the mean size of the first examples times their number.
+        memory_limit: bytes that may be held in memory, compared with the mean size of the first examples times their
+            number.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`, for images of many sizes.
 
     Raises:
         FileNotFoundError: files that must be downloaded by hand are missing; says which, and where they go.
-        ValueError: an unknown data set (names the nearest ones) or split, no image or label feature, no labels in this split,
-            damaged files, or a large data set in other files than TFRecord and ArrayRecord.
+        ValueError: an unknown data set (names the nearest ones) or split, no image or label feature, no labels in this
+            split, damaged files, or a large data set in other files than TFRecord and ArrayRecord.
     """
     import tensorflow_datasets as tfds  # here, because importing it takes a second and arrays do not need it
 
@@ -199,7 +200,8 @@ def _split_index(builder, name: str, split: str) -> RecordIndex:
     parts = builder.info.splits[split].file_instructions if builder.info.splits else []
     if not parts or any("tfrecord" not in part.filename for part in parts):
         raise ValueError(
-            f"data set {name!r} is larger than memory_limit and has no TFRecord or ArrayRecord files; prepare it as TFRecord"
+            f"data set {name!r} is larger than memory_limit and has no TFRecord or ArrayRecord files; prepare it as "
+            "TFRecord"
         )
     order = list(dict.fromkeys(part.filename for part in parts))
     counts = {part.filename: part.examples_in_shard for part in parts}

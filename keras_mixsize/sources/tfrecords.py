@@ -1,8 +1,8 @@
 """TFRecord shards read by index: an offset index that is built once, and a read inside the input graph.
 
-A TFRecord file is a chain of records without a table of contents. The index holds where each record begins, its label and
-the size of its image. Building it reads everything once and checks every checksum, so a flipped bit or a missing tail is
-found before training; records are then read one by one, in any order, checked again, without a Python call.
+A TFRecord file is a chain of records without a table of contents. The index holds where each record begins, its label
+and the size of its image. Building it reads everything once and checks every checksum, so a flipped bit or a missing
+tail is found before training; records are then read one by one, in any order, checked again, without a Python call.
 Neighbours: `encoded` (RecordSource), `conversion` (writes such shards), `files` (parallel work, the cache).
 
     index = index_shards(sorted(map(str, folder.glob("train.tfrecord-*"))))
@@ -86,21 +86,21 @@ def index_shards(
 ) -> RecordIndex:
     """Return the index of TFRecord shards, from its cache if no shard has changed since.
 
-    Each record is a `tf.train.Example` with an encoded image and an integer or float label. The cache is a file beside the
-    first shard unless `cache` says otherwise; it is made anew when the name, size or time of any shard changes.
+    Each record is a `tf.train.Example` with an encoded image and an integer or float label. The cache is a file beside
+    the first shard unless `cache` says otherwise; it is made anew when the name, size or time of any shard changes.
 
     Args:
         files: paths of uncompressed TFRecord files; their order numbers the examples.
         image_key, label_key: names of the two features.
-        counts: how many records each shard must have, where that is known: a file that was cut off at the end of a record
-            looks whole otherwise.
+        counts: how many records each shard must have, where that is known: a file that was cut off at the end of a
+            record looks whole otherwise.
         cache: path of the cached index.
         progress: show a progress bar on a terminal.
 
     Raises:
         FileNotFoundError: a shard does not exist.
-        ValueError: a shard is cut or has a flipped bit, a record is no such Example, or a count differs; names the shard,
-            the record and the byte.
+        ValueError: a shard is cut or has a flipped bit, a record is no such Example, or a count differs; names the
+            shard, the record and the byte.
     """
     files = [str(file) for file in files]
     _check_files(files)
@@ -128,8 +128,8 @@ def read_image(file: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, image_key:
         String scalar.
 
     Raises:
-        tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError: when the graph runs, if the shard has
-            changed since it was indexed.
+        tf.errors.DataLossError, tf.errors.OutOfRangeError, tf.errors.NotFoundError: when the graph runs, if the shard
+            has changed since it was indexed.
     """
     # tf.data.TFRecordDataset does not take byte_offsets, its op does. A buffer of the record's size reads it at once.
     records = tf.raw_ops.TFRecordDatasetV2(

@@ -92,7 +92,7 @@ def test_damage_while_training_names_file_and_record(tmp_path):
     damage(builder, flip=0.5)
     source._records.__setstate__(source._records.__getstate__())  # opens the file anew, as another process would
     train = kms.MixSizeDataset.from_source(source, regime=kms.Regime.fixed(16, 20))
-    message = r"array_record-00000-of-00001 record \d+ \(index \d+\) cannot be used: it cannot be decoded"
+    message = r"array_record-00000-of-00001 record \d+ \(index \d+\) cannot be used: it cannot be read"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         next(iter(train))
 

@@ -1,9 +1,13 @@
 """Folders: what is read of class folders, and what is refused."""
 
+import os
+
 import numpy as np
 import pytest
+import tensorflow as tf
 from pictures import render, write_image
 
+import keras_mixsize as kms
 from keras_mixsize import sources
 from keras_mixsize.images.augmentations import RandomResizedCrop
 
@@ -78,3 +82,38 @@ def test_a_file_that_is_no_image_is_named_with_its_index(picture_folder):
     (picture_folder / "ant" / "3.png").write_text("no image")
     with pytest.raises(ValueError, match=r"ant/3.png \(index 3\) cannot be used: it does not begin"):
         sources.folder(picture_folder)
+
+
+def break_one(folder, how):
+    """Make the file of index 3 one that cannot be opened, and return why."""
+    file = folder / "ant" / "3.png"
+    file.unlink()
+    os.symlink("nowhere" if how == "broken link" else file.name, file)
+    return "No such file or directory" if how == "broken link" else "Too many levels of symbolic links"
+
+
+@pytest.mark.parametrize("how", ["broken link", "link to itself"])
+def test_a_file_that_cannot_be_opened_is_damage_with_its_true_reason(picture_folder, how):
+    reason = break_one(picture_folder, how)
+    with pytest.raises(ValueError, match=rf"ant/3.png \(index 3\) cannot be used: it cannot be read: {reason}, and 0"):
+        sources.folder(picture_folder)
+    source = sources.folder(picture_folder, damage=sources.DamagePolicy("skip", max_share=0.2))
+    train = kms.MixSizeDataset.from_source(source, regime=kms.Regime.fixed(8, 10), augmentation=kms.WholeImage())
+    assert next(iter(train))[0].shape == (10, 8, 8, 3)
+    (entry,) = source.damage_report()
+    assert entry.index == 3 and entry.fault == f"it cannot be read: {reason}"
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", "Ünï·码.jpg".encode(), b"line\nbreak.jpg"])
+def test_names_of_every_kind_are_read_and_named(picture_folder, name):
+    file = picture_folder / "ant" / os.fsdecode(name)
+    pixels = write_image(file, 16, 16)
+    source = sources.folder(picture_folder)
+    index = source.files.index(str(file))
+    np.testing.assert_allclose(render(source, [index])[0] * 255, pixels, atol=12)
+    file.write_bytes(file.read_bytes()[:-100])
+    assert os.fsdecode(source.describe(index).numpy()) == str(file)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=rf"\(index {index}\) cannot be used: it cannot be decoded"
+    ):
+        render(source, [index])

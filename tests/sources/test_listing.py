@@ -80,3 +80,55 @@ def test_names_that_are_no_utf_8_survive(picture_folder, reads):
     again = listing.read_listing(picture_folder)
     assert first.names == again.names and len(reads) == 8
     np.testing.assert_array_equal(first.sides, again.sides)
+
+
+def test_a_file_that_can_be_read_again_has_its_sides(picture_folder):
+    link, target = picture_folder / "ant" / "5.png", picture_folder / "later.png"
+    link.symlink_to(target)
+    for _ in range(2):
+        found = listing.read_listing(picture_folder)
+        assert found.sides.tolist()[3] == [0, 0] and found.stamps.tolist()[3] == [-1, -1]
+    write_image(target, 12, 13)
+    assert listing.read_listing(picture_folder).sides.tolist()[3] == [12, 13]
+
+
+def test_a_file_whose_permission_comes_later_has_its_sides(picture_folder, monkeypatch):
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(listing, "read_header", lambda stream: (_ for _ in ()).throw(PermissionError()))
+        assert not listing.read_listing(picture_folder).sides.any()
+    assert listing.read_listing(picture_folder).sides.all()
+
+
+def test_what_is_left_out_is_said_in_one_line(picture_folder, caplog):
+    listing.read_listing(picture_folder)
+    for name in ("cat/a.gif", "ant/deep/b.GIF", "cat/c.tif", "cat/.hidden.gif", "d.png", "cat/e"):
+        (picture_folder / name).parent.mkdir(exist_ok=True)
+        (picture_folder / name).write_bytes(b"GIF89a")
+    del caplog.records[:]
+    listing.read_listing(picture_folder)
+    (record,) = caplog.records
+    start, end = f"folder {picture_folder}: left out 5 files of other formats (", "), 1 images beside the class folders"
+    assert record.message.startswith(start) and record.message.endswith(end)
+    kinds = record.message.removeprefix(start).removesuffix(end).split(", ")
+    assert kinds[0] == "2 .gif" and sorted(kinds[1:]) == ["1 .tif", "1 .txt", "1 without suffix"]
+
+
+def test_composed_and_decomposed_names_are_one_class(tmp_path):
+    for name in ("cafe\u0301", "ant"):  # as macOS writes it
+        write_image(tmp_path / name / "1.png")
+    assert listing.read_listing(tmp_path).class_names == ("ant", "caf\u00e9")
+    for known in (("caf\u00e9", "bee", "ant"), ("cafe\u0301", "bee", "ant")):
+        assert listing.read_listing(tmp_path, class_names=known).labels.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("names", ["ant,cat", ("ant", 3), ["ant", "ant"], ()])
+def test_class_names_that_are_none_are_refused(picture_folder, names):
+    with pytest.raises(ValueError, match="class_names must"):
+        listing.read_listing(picture_folder, class_names=names)
+
+
+def test_an_address_of_a_bucket_is_refused():
+    with pytest.raises(
+        ValueError, match="path must be a path of this machine, got 'gs://bucket/photos'; mount the gs://"
+    ):
+        listing.read_listing("gs://bucket/photos")
