@@ -1,4 +1,4 @@
-"""experiments/serve.py as a process, for tests; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
+"""`mixsize serve` as a process, for tests; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
 
 import contextlib
 import os
@@ -16,6 +16,9 @@ needs_server = pytest.mark.skipif(
 )
 
 
+COMMAND = [str(PYTHON), "-m", "keras_mixsize", "serve"]  # from ROOT, where Python finds the package
+
+
 @contextlib.contextmanager
 def running(path: pathlib.Path) -> Iterator[tuple[str, subprocess.Popen]]:
     """Serve an export and yield the address and the process.
@@ -23,8 +26,7 @@ def running(path: pathlib.Path) -> Iterator[tuple[str, subprocess.Popen]]:
     Args:
         path: folder of the versions.
     """
-    command = [PYTHON, ROOT / "experiments/serve.py", f"--model_dir={path}", "--http_port=0"]
-    with subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+    with subprocess.Popen([*COMMAND, str(path), "--port=0"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         lines = iter(server.stdout.readline, "")
         try:
             yield next(line for line in lines if line.startswith("listening")).split()[-1], server

@@ -14,7 +14,7 @@ from networks import tiny_network
 
 import keras_mixsize as kms
 from keras_mixsize.evaluation.report import Accuracy, SizeReport, SizeRow
-from keras_mixsize.export.saved_model import FitCascade, export_saved_model
+from keras_mixsize.export import FitCascade, export_saved_model, manifest
 from keras_mixsize.export.signatures import Limits
 from keras_mixsize.serving import served_model as serving
 
@@ -220,8 +220,7 @@ def test_the_file_alone_serves_without_the_rest_of_the_package(path, tmp_path):
 
 
 def test_the_format_is_the_exports():
-    card = kms.model_card
-    assert (serving.FORMAT, serving.FORMAT_VERSION) == (card.FORMAT, card.FORMAT_VERSION)
+    assert (serving.FORMAT, serving.FORMAT_VERSION) == (manifest.FORMAT, manifest.FORMAT_VERSION)
 
 
 @pytest.mark.slow

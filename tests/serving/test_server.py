@@ -1,4 +1,4 @@
-"""experiments/serve.py answers a real HTTP client; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
+"""The server answers a real HTTP client; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from networks import tiny_network
-from server import PYTHON, ROOT, needs_server, running
+from server import COMMAND, ROOT, needs_server, running
 
 import keras_mixsize as kms
 
@@ -92,9 +92,14 @@ def test_browsers_get_the_page_and_others_kserves_answer(url, path):
 
 def test_a_busy_port_is_said(url, path):
     port = url.rsplit(":")[-1]
-    command = [PYTHON, ROOT / "experiments/serve.py", f"--model_dir={path}", f"--http_port={port}"]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
-    assert done.returncode and f"port {port} is in use; choose another one" in done.stderr
+    command = [*COMMAND, str(path), f"--port={port}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    assert done.returncode == 2 and f"port {port} is in use; choose another one" in done.stderr.splitlines()[-1]
+
+
+def test_what_is_no_export_is_refused(tmp_path):
+    done = subprocess.run([*COMMAND, str(tmp_path)], capture_output=True, text=True, timeout=300, cwd=ROOT)
+    assert done.returncode == 2 and "holds no export" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The web page of experiments/serve.py in headless Chromium, against the real server."""
+"""The web page in headless Chromium, against the real server."""
 
 import base64
 import shutil
@@ -163,5 +163,5 @@ def luminance(color):
 
 
 def test_the_page_is_one_file():
-    text = (ROOT / "experiments/serve_page.html").read_text()
+    text = (ROOT / "keras_mixsize/serving/page.html").read_text()
     assert 'src="http' not in text and "@import" not in text and len(text) < 40_000
