@@ -1,23 +1,11 @@
-"""Runs a server of a tf.data service, which makes batches for training processes here or on other machines.
+"""`mixsize input-server` as a script: makes batches for training processes.
 
-    python experiments/input_service.py --address=localhost:5000
-    python experiments/input_service.py --address=localhost:5001
-
-The training program then uses `keras_mixsize.service.from_service(train, ["localhost:5000", "localhost:5001"])`.
+python experiments/input_service.py --address=localhost:5000
 """
 
-from absl import app, flags
+import sys
 
-from keras_mixsize.input import service
-
-ADDRESS = flags.DEFINE_string("address", "localhost:5000", "host:port, as the training processes name it.")
-
-
-def main(_):
-    server = service.start_server(ADDRESS.value)
-    print(f"{ADDRESS.value} is running", flush=True)
-    server.join()
-
+from keras_mixsize.cli import command, input_server
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(command.run(input_server, sys.argv))

@@ -21,6 +21,7 @@ SUMMARIES = {
     "calibrate": "fit the batch-norm statistics of a finished run for a size",
     "export": "write a finished run as one SavedModel that serves several sizes",
     "serve": "serve an export over HTTP, with a web page",
+    "client": "ask a server about an image",
     "convert": "write a data set as shards that are read fast",
     "launch": "start a command on several workers",
     "input-server": "make batches for training processes on other machines",

@@ -2,13 +2,15 @@
 
 On a terminal it is a line with a spinner that goes away; elsewhere, as in a log, a line for each thing that begins.
 
-    for size in each((16, 24, 32), "evaluating {} px"): ...
     with doing("loading exported"): ...
+    for size in each((16, 24, 32), "converting {} px"): ...
+    with stages(): kms.evaluate_sizes(model, test, (16, 24, 32))
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -27,6 +29,25 @@ def doing(what: str) -> Iterator[None]:
     else:
         console.print(what)
         yield
+
+
+@contextlib.contextmanager
+def stages() -> Iterator[None]:
+    """Say which stage of an evaluation runs, in a log; on a terminal the library shows a bar by itself."""
+    if Console(stderr=True).is_terminal:
+        yield
+        return
+    logger, handler = logging.getLogger("keras_mixsize.evaluation"), logging.StreamHandler()
+    level, spread = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = spread
 
 
 def each(items: Sequence[Item], title: str) -> Iterator[Item]:

@@ -1,7 +1,9 @@
 """The flag --sizes: image sizes in pixels with commas between.
 
-SIZES = define_sizes("Test sizes in pixels.", FLAGS)            # --sizes=16,24,32
-SIZES.value                                                     # (16, 24, 32), or None
+    SIZES = define_sizes("Test sizes in pixels.", FLAGS)            # --sizes=16,24,32
+    SIZES.value                                                     # (16, 24, 32), or None
+
+Used by every command that takes test sizes.
 """
 
 from __future__ import annotations

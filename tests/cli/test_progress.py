@@ -1,6 +1,7 @@
 """Progress: a line for each thing in a log, a line that goes away on a terminal."""
 
 import io
+import logging
 
 import pytest
 import rich.console
@@ -29,3 +30,11 @@ def test_it_ends_with_an_error(capsys):
     with pytest.raises(KeyError), progress.doing("loading"):
         raise KeyError("x")
     assert capsys.readouterr().err == "loading\n"
+
+
+def test_a_log_gets_the_librarys_stages_and_then_no_more(capsys):
+    log = logging.getLogger("keras_mixsize.evaluation.progress")
+    with progress.stages():
+        log.info("evaluating at %d px", 16)
+    log.info("evaluating at %d px", 24)
+    assert capsys.readouterr().err == "evaluating at 16 px\n"

@@ -50,7 +50,7 @@ def test_the_benchmark_compares_with_kerass_export(finished, exported, tmp_path)
 
 
 def test_cascades_are_drawn_into_the_reports_picture(finished, exported, tmp_path):
-    run_script("cascades.py", f"--run={finished}", f"--exported={exported}", f"--output={tmp_path / 'cascade.json'}")
+    run_script("../benchmarks/cascades.py", f"--run={finished}", f"--exported={exported}", f"--output={tmp_path / 'cascade.json'}")
     points = json.loads((tmp_path / "cascade.json").read_text())["cascades"]
     assert all(point["accuracy"]["low"] <= point["accuracy"]["value"] <= 1 for point in points)
     assert (tmp_path / "cascade.png").stat().st_size > 10_000

@@ -1,12 +1,9 @@
-"""MultiWorkerMirroredStrategy on loopback: two and three real processes, started by experiments/launch.py."""
+"""MultiWorkerMirroredStrategy on loopback: two and three real processes, started by `mixsize launch`."""
 
 import json
-import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -15,13 +12,13 @@ import tensorflow as tf
 from keras_mixsize.distribution.workers import Agreement, Workers
 
 HERE = pathlib.Path(__file__).parents[1]
-SCRIPT, LAUNCH = HERE / "multi_worker.py", HERE.parent / "experiments" / "launch.py"
+SCRIPT = HERE / "multi_worker.py"
 
 
-def launch(workers, command, *flags, timeout=500):
+def launch(workers, command):
     """Start workers of this machine and wait; return the exit status and the lines of each worker."""
-    command = [sys.executable, str(LAUNCH), f"--workers={workers}", *flags, "--", *map(str, command)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+    command = [sys.executable, "-m", "keras_mixsize", "launch", f"--workers={workers}", "--", *map(str, command)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2500)
     lines = {index: [] for index in range(workers)}
     for line in done.stdout.splitlines():
         if line.startswith("["):
@@ -152,10 +149,9 @@ def test_a_run_goes_on_with_another_number_of_workers(tmp_path, alone, first, se
 
 
 @pytest.mark.slow
-def test_train_py_writes_once_and_evaluates_on_the_first_worker(tmp_path):
-    train = LAUNCH.with_name("train.py")
+def test_a_run_is_written_once_and_evaluated_on_the_first_worker(tmp_path):
     flags = ["--smoke", "--strategy=multi_worker", "--resume", f"--output={tmp_path}/run"]
-    status, lines, output = launch(2, [sys.executable, train, *flags])
+    status, lines, output = launch(2, ["mixsize", "train", *flags])
     assert status == 0, output[-4000:]
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["steps"] == results["steps_per_epoch"] and len(results["report"]["rows"]) == 2
@@ -173,75 +169,3 @@ def test_one_process_is_one_worker_which_tells_itself():
     assert [agreement.any(step, step == 1) for step in range(3)] == [[False], [True], [False]]
     with pytest.raises(OSError, match="no disk"):
         workers.share(lambda: (_ for _ in ()).throw(OSError("no disk")))
-
-
-# The launcher
-
-SAY = "import json, os; print(json.loads(os.environ['TF_CONFIG'])['task']['index'], os.sched_getaffinity(0))"
-
-
-def test_launch_gives_every_worker_its_number_and_cores():
-    status, lines, _ = launch(2, [sys.executable, "-c", SAY], "--pin")
-    cores = sorted(os.sched_getaffinity(0))
-    shares = [set(cores[: len(cores) // 2]), set(cores[len(cores) // 2 :])]
-    assert status == 0 and lines == {0: [f"0 {shares[0]}"], 1: [f"1 {shares[1]}"]}
-
-
-def test_launch_kills_the_others_when_one_dies_and_starts_all_again(tmp_path):
-    code = (
-        "import json, os, pathlib, signal, sys, time\n"
-        "mine = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
-        f"seen = pathlib.Path({str(tmp_path)!r}) / str(mine)\n"
-        "first = not seen.exists(); seen.touch()\n"
-        "while first and mine == 1 and not seen.with_name('0').exists(): time.sleep(0.01)\n"
-        "if first and mine == 1: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "if first: time.sleep(300)\n"
-        "print('done')\n"
-    )
-    status, lines, output = launch(2, [sys.executable, "-c", code], "--restarts=1", timeout=60)
-    assert status == 0 and lines[0] == lines[1][-1:] == ["done"] and "starting all workers again (1 of 1)" in output
-    for path in tmp_path.iterdir():
-        path.unlink()
-    assert launch(2, [sys.executable, "-c", code], timeout=60)[0] == 128 + signal.SIGKILL
-
-
-def test_launch_hands_sigterm_to_all(tmp_path):
-    code = (
-        "import signal, sys, time\n"
-        "signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(143)))\n"
-        "print('ready', flush=True); time.sleep(300)\n"
-    )
-    command = [sys.executable, str(LAUNCH), "--workers=2", "--restarts=3", "--", sys.executable, "-c", code]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    lines = [started.stdout.readline() for _ in range(2)]
-    time.sleep(0.1)
-    started.send_signal(signal.SIGTERM)
-    rest = started.communicate(timeout=60)[0]
-    assert sorted(lines) == ["[0] ready\n", "[1] ready\n"] and started.returncode == 143
-    assert "[0] saved" in rest and "[1] saved" in rest
-
-
-@pytest.mark.parametrize(
-    "flags, message",
-    [
-        ([], "give either --workers"),
-        (["--workers=2", "--hosts=a:1,b:2"], "give either --workers"),
-        (["--hosts=a:1,b:2"], r"--index must lie in [0, 2), got None"),
-        (["--hosts=a:1,b:2", "--index=2"], r"--index must lie in [0, 2), got 2"),
-        (["--hosts=a,b:2", "--index=0"], "--hosts must be host:port, got a"),
-        (["--hosts=a:1,b:2", "--index=0", "--restarts=1"], "--restarts needs --workers"),
-        (["--workers=2"], "the workers' command is missing"),
-    ],
-)
-def test_launch_refuses_what_it_cannot_start(flags, message):
-    command = [sys.executable, str(LAUNCH), *flags]
-    command += [] if "missing" in message else ["--", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode != 0 and message in done.stdout + done.stderr
-
-
-def test_launch_tells_one_host_of_several_who_it_is():
-    command = [sys.executable, str(LAUNCH), "--hosts=a:1,b:2", "--index=1", "--", sys.executable, "-c"]
-    done = subprocess.run([*command, "import os; print(os.environ['TF_CONFIG'])"], capture_output=True, text=True)
-    config = json.loads(done.stdout)
-    assert config == {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
