@@ -18,16 +18,16 @@ demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
 
 serve: $(SERVING_INSTALLED) $(if $(filter runs/serve/exported,$(SERVED)),$(SERVED)/1/saved_model.pb)
-	$(SERVING_VENV)/bin/python experiments/serve.py --model_dir=$(SERVED) --http_port=$(PORT)
+	$(SERVING_VENV)/bin/mixsize serve $(SERVED) --port=$(PORT)
 
 runs/serve/exported/1/saved_model.pb: $(TRAINED) $(INSTALLED)
 	@echo "exporting $(TRAINED) for 12, 16, 24 and 32 px"
 	rm -rf runs/serve/exported
-	$(BIN)/python experiments/export.py --run='$(<D)' --sizes=12,16,24,32 --calibration_batches=25 --output=runs/serve/exported
+	$(BIN)/mixsize export '$(<D)' --sizes=12,16,24,32 --calibration_batches=25 --output=runs/serve/exported
 
 runs/serve/b+/model.keras: | $(INSTALLED)
 	@echo "no network of the demo in runs/demo: training its B+ network alone, 2 to 3 minutes on 2 cores"
-	$(BIN)/python experiments/train.py --recipe=embedded/resnet8/b+ --epochs=16 --sizes=16,32 --calibration_batches=25 --output=runs/serve/b+
+	$(BIN)/mixsize train --recipe=embedded/resnet8/b+ --epochs=16 --sizes=16,32 --calibration_batches=25 --output=runs/serve/b+
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
@@ -64,6 +64,7 @@ $(INSTALLED): requirements.txt setup.py Makefile
 $(SERVING_INSTALLED): Makefile
 	test -d $(SERVING_VENV) || $(PYTHON) -m venv $(SERVING_VENV)
 	$(SERVING_VENV)/bin/pip install --quiet --disable-pip-version-check 'kserve>=0.21' 'tensorflow-cpu>=2.21'
+	$(SERVING_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 clean:
