@@ -7,8 +7,8 @@ bucket. (One dispatcher for all workers would be less to start, but tf.data lets
 
 On one machine, start the servers in terminals of their own, or with `&`; then train:
 
-    python experiments/input_service.py --address=localhost:5000
-    python experiments/input_service.py --address=localhost:5001
+    mixsize input-server --address=localhost:5000
+    mixsize input-server --address=localhost:5001
 
     batches = from_service(train.for_step(), ["localhost:5000", "localhost:5001"])   # bytes, for MixSizeModel
     model.fit(batches, epochs=90, steps_per_epoch=train.steps_per_epoch)
