@@ -1,7 +1,8 @@
 """Evaluation: how good one network is at many sizes.
 
-`calibration` gives it the batch-norm statistics of a size, `evaluate` measures it there, `report` is what was found,
-`plots` its pictures. A report loads no TensorFlow; the functions that make one do.
+`calibration` gives it the batch-norm `statistics` of a size, from `size_batches`; `evaluate` measures it there on the
+test `examples`, by `scoring`; `report` is what was found, `plots` its pictures, `progress` says what is being done. A
+report loads no TensorFlow; the functions that make one do.
 
     report = evaluate_sizes(model, test, sizes=[16, 24, 32, 48], calibrate=train)
     print(report)
@@ -14,11 +15,25 @@ from keras_mixsize.evaluation.report import Accuracy, CascadePoint, SizeReport, 
 
 if TYPE_CHECKING:
     from keras_mixsize.evaluation.calibration import calibrate, calibrated
-    from keras_mixsize.evaluation.evaluate import evaluate_sizes
+    from keras_mixsize.evaluation.evaluate import EvaluationOptions, evaluate_sizes
 
-_NEED_TENSORFLOW = {"calibrate": "calibration", "calibrated": "calibration", "evaluate_sizes": "evaluate"}
+_NEED_TENSORFLOW = {
+    "EvaluationOptions": "evaluate",
+    "calibrate": "calibration",
+    "calibrated": "calibration",
+    "evaluate_sizes": "evaluate",
+}
 
-__all__ = ["Accuracy", "CascadePoint", "SizeReport", "SizeRow", "calibrate", "calibrated", "evaluate_sizes"]
+__all__ = [
+    "Accuracy",
+    "CascadePoint",
+    "EvaluationOptions",
+    "SizeReport",
+    "SizeRow",
+    "calibrate",
+    "calibrated",
+    "evaluate_sizes",
+]
 
 
 def __getattr__(name: str):

@@ -1,7 +1,8 @@
-"""Batch-norm statistics for one image size.
+"""Calibration: batch-norm statistics for one image size.
 
 Running averages mix all training sizes; at one test size they fit none. Calibration replaces them by the statistics of
-training batches at that size, and touches nothing else. Used by `evaluation` and by exports.
+training batches at that size, and touches nothing else. Neighbours: `statistics`, `size_batches`; used by `evaluate`
+and by exports.
 
     previous = calibrate(model, train, size=24)         # set_statistics(model, previous) brings the old ones back
     with calibrated(model, train, size=24):
@@ -13,64 +14,54 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.arguments import check_count
-from keras_mixsize.images.rendering import resize
-from keras_mixsize.images.transform import mirror_inputs
-from keras_mixsize.input.dataset import MixSizeDataset
+from keras_mixsize.arguments import check_count, is_number
+from keras_mixsize.evaluation.progress import Stages
+from keras_mixsize.evaluation.size_batches import SizeBatches
+from keras_mixsize.evaluation.statistics import (
+    RunningMeans,
+    Statistics,
+    batch_norm_layers,
+    get_statistics,
+    set_statistics,
+)
+from keras_mixsize.internals import batch_statistics
+
+TOLERANCE = 0.01  # standard error at which statistics have settled, in deviations of what a layer normalises
 
 _log = logging.getLogger(__name__)
 
 
-class Statistics(NamedTuple):
-    """Mean and variance of one BatchNormalization layer, float32 `[channels]` each."""
+class Calibration(NamedTuple):
+    """Statistics for one size.
 
-    mean: np.ndarray
-    variance: np.ndarray
-
-
-def batch_norm_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Return the BatchNormalization layers that are not frozen, nested ones included, in a fixed order."""
-    layers = model._flatten_layers(include_self=False)
-    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
-
-
-def get_statistics(model: keras.Model) -> list[Statistics]:
-    """Return the statistics that the model uses now, one for each of `batch_norm_layers`."""
-    layers = batch_norm_layers(model)
-    return [Statistics(layer.moving_mean.numpy(), layer.moving_variance.numpy()) for layer in layers]
-
-
-def set_statistics(model: keras.Model, statistics: list[Statistics]) -> None:
-    """Put statistics into the model.
-
-    Args:
-        model: the model they were taken from, or one of the same architecture.
+    Attributes:
         statistics: one for each of `batch_norm_layers`.
-
-    Raises:
-        ValueError: another number of layers.
+        batches: how many were taken.
+        error: standard error of the statistics, root mean square over channels, in deviations; infinite for fewer than
+            eight batches.
     """
-    layers = batch_norm_layers(model)
-    if len(layers) != len(statistics):
-        raise ValueError(f"statistics must be for {len(layers)} BatchNormalization layers, got {len(statistics)}")
-    for layer, (mean, variance) in zip(layers, statistics):
-        layer.moving_mean.assign(mean)
-        layer.moving_variance.assign(variance)
+
+    statistics: list[Statistics]
+    batches: int
+    error: float
 
 
-def calibrate(model: keras.Model, images, size: int, batches: int = 200) -> list[Statistics]:
+def calibrate(
+    model: keras.Model, images, size: int, batches: int = 200, *, tolerance: float = TOLERANCE
+) -> list[Statistics]:
     """Replace the batch-norm statistics by those of training batches at one size.
 
     Each layer gets the mean over batches of the batch means and of the (biased) batch variances, taken while all
     BatchNormalization layers normalise with batch statistics and every other layer, dropout and stochastic depth
-    included, behaves as in inference. Weights and frozen layers are not touched.
+    included, behaves as in inference. Weights and frozen layers are not touched. Batches are taken until the statistics
+    have settled; the log says how many.
 
     Args:
         model: any Keras model; without BatchNormalization it is left alone, with a message in the log.
@@ -78,86 +69,101 @@ def calibrate(model: keras.Model, images, size: int, batches: int = 200) -> list
             64), or an iterable of image batches or (images, ...) tuples; uint8 or float32 in [0, 1], resized to `size`.
         size: side in pixels.
         batches: how many batches to take, at most; fewer if the data end.
+        tolerance: standard error at which the statistics have settled, root mean square over all channels, in standard
+            deviations of what a layer normalises; 0 to take all batches.
 
     Returns:
         The statistics from before, for `set_statistics`. If reading or running fails, they are put back.
 
     Raises:
-        ValueError: no batch at all, or `batches` below 1.
+        ValueError: no batch at all, `batches` below 1, or images out of range.
 
     Source: arXiv 1908.08986.
     """
     check_count("size", size)
-    if batches < 1:
-        raise ValueError(f"batches must be at least 1, got {batches}")
     previous = get_statistics(model)
-    if not previous:
-        _log.info("model %s has no trainable BatchNormalization; nothing to calibrate", model.name)
-        return previous
-    try:
-        set_statistics(model, _measure(model, size, itertools.islice(_image_batches(images, size), batches)))
-    except BaseException:
-        set_statistics(model, previous)
-        raise
+    found = measure_statistics(model, images, [size], batches, tolerance=tolerance)
+    set_statistics(model, found[size].statistics)
     return previous
 
 
 @contextlib.contextmanager
-def calibrated(model: keras.Model, images, size: int, batches: int = 200) -> Iterator[keras.Model]:
+def calibrated(
+    model: keras.Model, images, size: int, batches: int = 200, *, tolerance: float = TOLERANCE
+) -> Iterator[keras.Model]:
     """Calibrate for the length of a `with` block; the old statistics come back at its end, errors included.
 
     Takes `calibrate`'s arguments and yields the model.
     """
-    previous = calibrate(model, images, size, batches=batches)
+    previous = calibrate(model, images, size, batches=batches, tolerance=tolerance)
     try:
         yield model
     finally:
         set_statistics(model, previous)
 
 
-def _image_batches(images, size: int) -> Iterable[tf.Tensor]:
-    """Yield batches `[N, size, size, C]` float32 in [0, 1]."""
-    if isinstance(images, MixSizeDataset):
-        images = images.at_size(size)
-    elif isinstance(images, (np.ndarray, tf.Tensor)):
-        images = tf.data.Dataset.from_tensor_slices(images).batch(64)
-    for batch in images:
-        batch = batch[0] if isinstance(batch, (tuple, list)) else batch
-        yield resize(tf.convert_to_tensor(mirror_inputs(batch)), size)
+def measure_statistics(
+    model: keras.Model,
+    images,
+    sizes: Sequence[int],
+    batches: int = 200,
+    *,
+    tolerance: float = TOLERANCE,
+    stages: Stages | None = None,
+) -> dict[int, Calibration]:
+    """Return the statistics of training batches at each size; input and network are traced once for all of them.
 
+    The model is left as it was. See `calibrate` for the arguments.
 
-def _measure(model: keras.Model, size: int, batches: Iterable[tf.Tensor]) -> list[Statistics]:
-    """Return the mean of the batch statistics over all batches."""
-    layers = batch_norm_layers(model)
-    with _batch_statistics(layers):
-        # With a momentum of zero the moving statistics are those of the last batch
-        spec = tf.TensorSpec([None, size, size, model.input_shape[-1]], tf.float32)
-
-        @tf.function(input_signature=[spec], autograph=False)
-        def run(images):
-            model(images, training=False)
-            return [(tf.identity(layer.moving_mean), tf.identity(layer.moving_variance)) for layer in layers]
-
-        sums, count = None, 0
-        for images in batches:
-            values = keras.tree.map_structure(lambda value: value.numpy().astype(np.float64), run(images))
-            sums = values if sums is None else keras.tree.map_structure(np.add, sums, values)
-            count += 1
-    if not count:
-        raise ValueError("images must hold at least one batch to calibrate with, got none")
-    return [Statistics(*((total / count).astype(np.float32) for total in layer)) for layer in sums]
-
-
-@contextlib.contextmanager
-def _batch_statistics(layers) -> Iterator[None]:
-    """Let BatchNormalization layers normalise with batch statistics, and store them, whatever `training` says."""
-    saved = [(layer, layer.call, layer.momentum) for layer in layers]
+    Args:
+        model: any Keras model.
+        images: an iterable must be one that can be gone through again, once for each size.
+        sizes: sides in pixels.
+        batches: at each size, at most.
+        tolerance: standard error at which the statistics have settled.
+        stages: told which size is being calibrated.
+    """
+    check_count("batches", batches)
+    if not is_number(tolerance) or not tolerance >= 0:
+        raise ValueError(f"tolerance must be a number at or above 0, got {tolerance!r}")
+    layers, previous = batch_norm_layers(model), get_statistics(model)
+    if not layers:
+        _log.info("model %s has no trainable BatchNormalization; nothing to calibrate", model.name)
+        return {size: Calibration([], 0, 0.0) for size in sizes}
+    source = SizeBatches(images, sizes)
     try:
-        for layer, call, _ in saved:
-            layer.momentum = 0.0
-            layer.call = lambda inputs, training=None, mask=None, call=call: call(inputs, training=True, mask=mask)
-        yield
+        with batch_statistics(layers):
+            measure, found = _measuring(model, layers), {}
+            for size in sizes:
+                if stages is not None:
+                    stages.begin(f"calibrating at {size} px")
+                means = _means(layers, map(measure, itertools.islice(source.at(size), batches)), tolerance)
+                found[size] = Calibration(means.statistics(), means.count, means.error)
+                _log.info("calibrated at %d px with %d batches, standard error %.4f", size, means.count, means.error)
     finally:
-        for layer, _, momentum in saved:
-            layer.momentum = momentum
-            del layer.call  # the class's own comes back
+        set_statistics(model, previous)
+    return found
+
+
+def _measuring(model: keras.Model, layers: Sequence[keras.layers.BatchNormalization]):
+    """Return the function from images of any size to the statistics of that batch, `[2, channels of all layers]`."""
+    spec = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
+
+    @tf.function(input_signature=[spec], autograph=False)
+    def measure(images):
+        model(images, training=False)
+        # With a momentum of zero the moving statistics are those of the last batch
+        means, variances = ([layer.moving_mean for layer in layers], [layer.moving_variance for layer in layers])
+        return tf.stack([tf.concat([tf.convert_to_tensor(part) for part in parts], 0) for parts in (means, variances)])
+
+    return lambda images: measure(images).numpy()
+
+
+def _means(layers, values: Iterable[np.ndarray], tolerance: float) -> RunningMeans:
+    """Return the means over batches, as soon as they have settled."""
+    means = RunningMeans([layer.moving_mean.shape[0] for layer in layers], [layer.epsilon for layer in layers])
+    for of_batch in values:
+        means.add(of_batch)
+        if means.error <= tolerance:
+            break
+    return means

@@ -1,29 +1,60 @@
-"""evaluate_sizes: a model's accuracy, loss and cost at several image sizes.
+"""evaluate_sizes: a model's accuracy, loss and work at several image sizes.
 
 Test images are resized, whole, never cropped or padded, unless a window such as `CenterCrop` is asked for. Neighbours:
-`calibration`, `cost`; the result is a `report.SizeReport`.
+`calibration`, `examples` (the test images), `scoring` (what is right); the result is a `report.SizeReport`.
 
     report = evaluate_sizes(model, (test_images, test_labels), sizes=[16, 24, 32, 48], calibrate=train)
-    print(report.table())
+    print(report)
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.evaluation.calibration import calibrated
+from keras_mixsize.arguments import check_count
+from keras_mixsize.evaluation.calibration import TOLERANCE, Calibration, measure_statistics
+from keras_mixsize.evaluation.examples import View, batches_of, check_class_names
+from keras_mixsize.evaluation.progress import Stages, stages
 from keras_mixsize.evaluation.report import Accuracy, SizeReport, SizeRow
+from keras_mixsize.evaluation.scoring import Scoring
+from keras_mixsize.evaluation.statistics import get_statistics, set_statistics
 from keras_mixsize.images.augmentations import Augmentation, WholeImage
-from keras_mixsize.images.rendering import render_windows
-from keras_mixsize.images.transform import INTERPOLATION, Transform
-from keras_mixsize.sources.arrays import ArraySource
-from keras_mixsize.sources.source import Source
 from keras_mixsize.training import complexity
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """How a model is evaluated; `evaluate_sizes` says what each option means.
+
+    Raises:
+        ValueError: a count below 1, or an unknown interpolation.
+    """
+
+    calibrate: object = dataclasses.field(default=None, repr=False)
+    batches: int = 200
+    tolerance: float = TOLERANCE
+    batch: int = 256
+    window: Augmentation = WholeImage()
+    interpolation: str = "bilinear"
+    antialias: bool = True
+    latency: bool = True
+    name: str | None = None
+    progress: bool = True
+
+    def __post_init__(self):
+        check_count("batches", self.batches)
+        check_count("batch", self.batch)
+        View(self.window, self.interpolation, self.antialias)
+
+    @property
+    def view(self) -> View:
+        """How a test image is looked at."""
+        return View(self.window, self.interpolation, self.antialias)
 
 
 def evaluate_sizes(
@@ -33,60 +64,133 @@ def evaluate_sizes(
     *,
     calibrate=None,
     batches: int = 200,
+    tolerance: float = TOLERANCE,
     batch: int = 256,
     window: Augmentation = WholeImage(),
     interpolation: str = "bilinear",
     antialias: bool = True,
     latency: bool = True,
     name: str | None = None,
+    progress: bool = True,
 ) -> SizeReport:
-    """Return the model's accuracy, loss and cost at each size.
+    """Return the model's accuracy, loss and work at each size.
+
+    The options are keywords, because a user types two or three of them at a time; they become an `EvaluationOptions` at
+    once.
 
     Args:
-        model: any Keras model of (None, None, C) whose output is logits or probabilities `[N, classes]` (the
-            first output counts, if there are several). The loss reported is the cross-entropy.
+        model: any Keras model of (None, None, C) whose output is logits or probabilities `[N, classes]`, or one of
+            either for two classes (the first output counts, if there are several). The loss reported is the
+            cross-entropy.
         data: arrays `(images, labels)`, a `Source`, or a tf.data pipeline of single examples `(image, label)`; images
             uint8 or float32 in [0, 1], labels integers or one-hot.
         sizes: sides in pixels.
         calibrate: training data for batch-norm calibration, whatever `calibration.calibrate` takes; None for none.
-        batches: of calibration, at each size.
+        batches: of calibration, at each size, at most.
+        tolerance: standard error at which calibration ends; see `calibration.calibrate`.
         batch: test images at a time.
         window: what to look at in each image: all of it, or `CenterCrop()`.
         interpolation: of the resize.
         antialias: of the resize.
         latency: measure the time per image too.
         name: of the report; the model's unless given.
+        progress: show what is being done, if standard error is a terminal.
 
     Returns:
         A report with its rows in ascending order of size. The model is left as it was.
 
     Raises:
-        ValueError: no sizes, sizes out of range, other channels than the model's, labels beyond its outputs, no data.
+        ValueError: no sizes, sizes out of range, other channels than the model's, labels that are no classes of the
+            model, other classes than the training data's, a model that is no classifier, no data.
     """
-    sizes = _check_sizes(sizes)
-    if interpolation not in INTERPOLATION:
-        raise ValueError(f"interpolation must be one of {INTERPOLATION}, got {interpolation!r}")
-    options = {"interpolation": interpolation, "antialias": antialias}
-    examples = _examples(data, batch, {"augmentation": window} | options)
-    predict = _predict_function(model)
-    rows = []
+    options = {key: value for key, value in locals().items() if key not in ("model", "data", "sizes")}
+    return _report(model, data, _check_sizes(sizes), EvaluationOptions(**options))
+
+
+def _report(model: keras.Model, data, sizes: list[int], options: EvaluationOptions) -> SizeReport:
+    check_class_names(data, options.calibrate)
+    scoring = Scoring.of(model)
+    examples, predict = batches_of(data, options.batch, options.view), _predict_function(model)
+
+    def score(size: int) -> Scores:
+        return _score(predict, scoring, examples(size))
+
+    calibrations, total = None, len(sizes) * (1 if options.calibrate is None else 3)
+    with stages(total, shown=options.progress) as progress:
+        before = _each(sizes, score, "evaluating at {} px", progress)
+        if options.calibrate is not None:
+            limits = {"batches": options.batches, "tolerance": options.tolerance, "stages": progress}
+            calibrations = measure_statistics(model, options.calibrate, sizes, **limits)
+            score_calibrated = _with_statistics(model, calibrations, score)
+            after = _each(sizes, score_calibrated, "evaluating at {} px, calibrated", progress)
+    rows = [
+        _row(model, size, before[size], calibrations and (calibrations[size], after[size]), options.latency)
+        for size in sizes
+    ]
+    return SizeReport(options.name or model.name, tuple(rows), _about(before[sizes[0]].images, options))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What was found at a size.
+
+    Attributes:
+        images: how many were looked at.
+        correct: how many answers were right.
+        loss: mean over the images.
+    """
+
+    images: int
+    correct: int
+    loss: float
+
+
+def _each(sizes: Sequence[int], score: Callable[[int], Scores], title: str, progress: Stages) -> dict[int, Scores]:
+    found = {}
     for size in sizes:
-        count, correct, loss = _evaluate(predict, examples(size))
-        accuracy, after, after_loss = Accuracy.of(correct, count), None, None
-        if calibrate is not None:
-            with calibrated(model, calibrate, size, batches=batches):
-                count, correct, after_loss = _evaluate(predict, examples(size))
-            after = Accuracy.of(correct, count)
-        time_ms = complexity.latency_ms(model, size) if latency else None
-        rows.append(SizeRow(size, accuracy, loss, after, after_loss, complexity.multiply_adds(model, size), time_ms))
-    about = {
-        "images": count,
-        "calibration_batches": batches if calibrate is not None else 0,
-        "window": repr(window),
-        **options,
+        progress.begin(title.format(size))
+        found[size] = score(size)
+    return found
+
+
+def _with_statistics(model: keras.Model, calibrations: dict[int, Calibration], score: Callable) -> Callable:
+    """Return the function of a size that scores it with its own statistics, and leaves the model as it was."""
+
+    def score_calibrated(size):
+        previous = get_statistics(model)
+        try:
+            set_statistics(model, calibrations[size].statistics)
+            return score(size)
+        finally:
+            set_statistics(model, previous)
+
+    return score_calibrated
+
+
+def _row(model: keras.Model, size: int, before: Scores, calibrated, latency: bool) -> SizeRow:
+    """Return the row of a size; `calibrated` is its calibration and the scores after it, or None."""
+    calibration, after = calibrated or (None, None)
+    return SizeRow(
+        size=size,
+        accuracy=Accuracy.of(before.correct, before.images),
+        loss=before.loss,
+        calibrated=after and Accuracy.of(after.correct, after.images),
+        calibrated_loss=after and after.loss,
+        multiply_adds=complexity.multiply_adds(model, size),
+        latency_ms=complexity.latency_ms(model, size) if latency else None,
+        calibration_batches=calibration and calibration.batches,
+    )
+
+
+def _about(images: int, options: EvaluationOptions) -> dict[str, object]:
+    return {
+        "images": images,
+        "calibration_batches": options.batches if options.calibrate is not None else 0,
+        "window": repr(options.window),
+        "interpolation": options.interpolation,
+        "antialias": options.antialias,
         "device": tf.config.list_logical_devices()[-1].device_type,
     }
-    return SizeReport(name or model.name, tuple(rows), about)
 
 
 def _check_sizes(sizes: Sequence[int]) -> list[int]:
@@ -98,47 +202,8 @@ def _check_sizes(sizes: Sequence[int]) -> list[int]:
     return sorted({int(size) for size in sizes})
 
 
-def _examples(data, batch: int, options: dict):
-    """Return a function of size that gives an iterable of (images, labels) batches."""
-    if isinstance(data, tuple) and len(data) == 2:
-        data = ArraySource(*data)
-    if isinstance(data, Source):
-        render = tf.function(
-            functools.partial(data.render, transform=Transform(decode="exact", **options)), reduce_retracing=True
-        )
-        return functools.partial(_source_batches, data, render, batch)
-    if isinstance(data, tf.data.Dataset):
-        return functools.partial(_pipeline_batches, data, batch, options)
-    raise ValueError(f"data must be (images, labels), a Source or a tf.data.Dataset of examples, got {type(data)}")
-
-
-def _source_batches(source: Source, render, batch: int, size: int) -> Iterator[tuple[tf.Tensor, np.ndarray]]:
-    for low in range(0, source.num_examples, batch):
-        indices = np.arange(low, min(low + batch, source.num_examples))
-        images = render(tf.constant(indices), tf.zeros(len(indices), tf.uint32), tf.constant(size))
-        yield images, source.labels[indices]
-
-
-def _pipeline_batches(dataset: tf.data.Dataset, batch: int, options: dict, size: int) -> Iterable:
-    image_spec = dataset.element_spec[0] if isinstance(dataset.element_spec, tuple) else None
-    if image_spec is None or image_spec.shape.rank != 3 or dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError(
-            "data must be a finite tf.data.Dataset of single examples (image [H, W, C], label), got elements "
-            f"{dataset.element_spec}; use .unbatch() on batches"
-        )
-    window, options = options["augmentation"], {key: options[key] for key in ("interpolation", "antialias")}
-
-    def resized(image, label):
-        height, width = tf.unstack(tf.cast(tf.shape(image)[:2], tf.float32)[:, None])
-        windows = window.windows(height, width, tf.zeros([1], tf.uint32))
-        return render_windows(image, windows, size, **options)[0], label
-
-    resized = dataset.map(resized, tf.data.AUTOTUNE)
-    return resized.batch(batch).prefetch(tf.data.AUTOTUNE)
-
-
-def _predict_function(model: keras.Model):
-    """Return the model's inference as one function for all sizes: tracing once costs less than a shape known ahead."""
+def _predict_function(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
+    """Return the model's inference as one function for all sizes: tracing once takes less than a shape known ahead."""
     channels = model.input_shape[-1]
     spec = tf.TensorSpec([None, None, None, channels], tf.float32)
     function = tf.function(lambda images: model(images, training=False), input_signature=[spec], autograph=False)
@@ -151,26 +216,11 @@ def _predict_function(model: keras.Model):
     return predict
 
 
-def _evaluate(predict, batches: Iterable) -> tuple[int, int, float]:
-    """Return (images, correct answers, mean loss)."""
+def _score(predict: Callable, scoring: Scoring, batches: Iterable) -> Scores:
     count, correct, loss = 0, 0, 0.0
     for images, labels in batches:
-        labels, outputs = np.asarray(labels), predict(images)
-        classes = labels.argmax(-1) if labels.ndim == 2 else labels
-        wrong = classes[(classes < 0) | (classes >= outputs.shape[-1])]
-        if wrong.size:
-            raise ValueError(f"labels must lie in [0, {outputs.shape[-1]}), the model's outputs, got {wrong[0]}")
-        count += len(classes)
-        correct += int((outputs.argmax(-1) == classes).sum())
-        loss -= float(_log_probabilities(outputs)[np.arange(len(classes)), classes].sum())
+        of_batch = scoring(predict(images), np.asarray(labels))
+        count, correct, loss = count + len(labels), correct + of_batch[0], loss + of_batch[1]
     if not count:
         raise ValueError("data must hold at least one example, got none")
-    return count, correct, loss / count
-
-
-def _log_probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Return log probabilities of logits, or of probabilities that sum to 1."""
-    if outputs.min() >= 0 and np.allclose(outputs.sum(-1), 1.0, atol=1e-3):
-        return np.log(np.maximum(outputs, 1e-12))
-    shifted = outputs - outputs.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return Scores(count, correct, loss / count)

@@ -1,8 +1,8 @@
-"""SizeReport: what a model reaches and costs at each image size, as a value that prints, saves and draws itself.
+"""SizeReport: what a model reaches and takes at each image size, as a value that prints, saves and draws itself.
 
-Made by `evaluation.evaluate_sizes`; drawn by `plots`.
+Made by `evaluate.evaluate_sizes`; drawn by `plots`.
 
-    report.table(); report.to_csv("report.csv"); report.plot("report.png", baseline_report)
+    print(report); report.to_csv("report.csv"); report.plot("report.png", baseline_report)
     SizeReport.from_json(pathlib.Path("report.json").read_text())
 """
 
@@ -64,6 +64,7 @@ class SizeRow:
         calibrated_loss: the loss with them, or None.
         multiply_adds: of convolutions and matrix products, per image.
         latency_ms: median time per image in milliseconds, measured; None if not asked for.
+        calibration_batches: after which the statistics had settled, or that there were; None without calibration.
     """
 
     size: int
@@ -73,6 +74,7 @@ class SizeRow:
     calibrated_loss: float | None
     multiply_adds: int
     latency_ms: float | None
+    calibration_batches: int | None = None
 
     @property
     def best(self) -> Accuracy:
@@ -95,7 +97,7 @@ class CascadePoint:
 
 @dataclasses.dataclass(frozen=True)
 class SizeReport:
-    """Accuracy and cost of one model over test sizes.
+    """Accuracy and work of one model over test sizes; printed, it is its table.
 
     Attributes:
         name: of the model, for tables and pictures.
@@ -106,6 +108,13 @@ class SizeReport:
     name: str
     rows: tuple[SizeRow, ...]
     about: dict[str, object] = dataclasses.field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def __repr__(self) -> str:
+        accuracies = ", ".join(f"{row.size} px: {row.best.value:.1%}" for row in self.rows)
+        return f"<SizeReport of {self.name!r}, {accuracies or 'no sizes'}>"
 
     def at(self, size: int) -> SizeRow:
         """Return the row of a size.
@@ -133,7 +142,11 @@ class SizeReport:
 
     def to_json(self) -> str:
         """Return the report as JSON; `from_json` gives an equal one back."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
+        fields = dataclasses.asdict(self)
+        for row in fields["rows"]:
+            if row["calibration_batches"] is None:
+                del row["calibration_batches"]  # which version 0.1.0 did not have
+        return json.dumps(fields, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> SizeReport:
@@ -150,7 +163,7 @@ class SizeReport:
             raise ValueError(f"report JSON cannot be read ({error}); write it with SizeReport.to_json()") from error
 
     def to_csv(self, path: str | os.PathLike) -> None:
-        """Write the rows as CSV: size, accuracy with its bounds, the same calibrated, losses, cost."""
+        """Write the rows as CSV: size, accuracy with its bounds, the same calibrated, losses, work."""
         with pathlib.Path(path).open("w", newline="") as stream:
             writer = csv.writer(stream)
             intervals = [f"{kind}{bound}" for kind in ("accuracy", "calibrated") for bound in ("", "_low", "_high")]
@@ -158,8 +171,8 @@ class SizeReport:
             for row in self.rows:
                 before = dataclasses.astuple(row.accuracy)
                 after = dataclasses.astuple(row.calibrated) if row.calibrated else (None,) * 3
-                costs = (row.loss, row.calibrated_loss, row.multiply_adds, row.latency_ms)
-                writer.writerow([self.name, row.size, *before, *after, *costs])
+                rest = (row.loss, row.calibrated_loss, row.multiply_adds, row.latency_ms)
+                writer.writerow([self.name, row.size, *before, *after, *rest])
 
     def plot(
         self, path: str | os.PathLike, *others: SizeReport, title: str = "", cascades: Sequence[CascadePoint] = ()

@@ -181,10 +181,13 @@ class MixSizeDataset(WrappedDataset):
                 there are so many examples), because smaller batches make poor statistics.
         """
         check_count("size", size)
-        if batch is None:
-            batch = min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
+        batch = self.calibration_batch(size) if batch is None else batch
         plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
         return self._changed(plan=plan, start=0, transform=dataclasses.replace(self.transform, in_step=False))
+
+    def calibration_batch(self, size: int) -> int:
+        """Return the images per step of `at_size`."""
+        return min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
 
     def _changed(self, **changes) -> MixSizeDataset:
         """Return the dataset with other arguments; itself where none changes, because tracing the input takes seconds."""

@@ -9,7 +9,8 @@ import tensorflow as tf
 from networks import tiny_network
 
 import keras_mixsize as kms
-from keras_mixsize.evaluation.calibration import batch_norm_layers, get_statistics, set_statistics
+from keras_mixsize.evaluation.calibration import measure_statistics
+from keras_mixsize.evaluation.statistics import batch_norm_layers, get_statistics, set_statistics
 
 
 @pytest.fixture
@@ -156,8 +157,75 @@ def test_a_model_without_batch_norm_is_left_alone_with_a_message(images, caplog)
 def test_no_batches_are_refused(network):
     with pytest.raises(ValueError, match="at least one batch to calibrate with"):
         kms.calibrate(network, [], 12)
-    with pytest.raises(ValueError, match="batches must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batches must be an integer of at least 1, got 0"):
         kms.calibrate(network, [], 12, batches=0)
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, float("nan"), "small"])
+def test_a_tolerance_that_is_none_is_refused(network, images, tolerance):
+    with pytest.raises(ValueError, match="tolerance must be a number at or above 0, got"):
+        kms.calibrate(network, images, 12, tolerance=tolerance)
+
+
+def test_floats_of_0_to_255_are_refused_and_the_statistics_come_back(network, images):
+    before = get_statistics(network)
+    with pytest.raises(ValueError, match=r"images must be float32 in \[0, 1\] to calibrate with.*divide 0..255 by 255"):
+        kms.calibrate(network, 255 * images, 12)
+    assert_statistics(network, before)
+
+
+# Several sizes, and when to stop
+
+
+def test_several_sizes_have_the_statistics_of_each_and_the_model_is_left_alone(network, images):
+    before = get_statistics(network)
+    found = measure_statistics(network, images, [12, 16])
+    assert_statistics(network, before)
+    for size, calibration in found.items():
+        with kms.calibrated(network, images, size):
+            assert_statistics(network, calibration.statistics)
+
+
+def test_the_network_is_traced_once_for_all_sizes(images):
+    traced = []
+
+    class Counting(keras.layers.Layer):
+        def call(self, inputs):
+            traced.append(inputs.shape)
+            return inputs
+
+    inputs = keras.Input((None, None, 1))
+    x = keras.layers.BatchNormalization()(Counting()(inputs))
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    traced.clear()
+    measure_statistics(network, images, [8, 12, 16], batches=2)
+    assert len(traced) == 1
+
+
+def test_batches_are_taken_until_the_statistics_have_settled(network, images, caplog):
+    endless = [images[low : low + 16] for low in range(0, 112, 8)] * 10
+    loose, tight, never = (
+        measure_statistics(network, endless, [12], batches=120, tolerance=tolerance)[12]
+        for tolerance in (0.02, 0.01, 0.0)
+    )
+    assert 8 <= loose.batches < tight.batches < never.batches == 120
+    assert loose.error <= 0.02 and tight.error <= 0.01
+    with caplog.at_level(logging.INFO):
+        kms.calibrate(network, endless, 12, tolerance=0.02)
+    assert f"calibrated at 12 px with {loose.batches} batches" in caplog.text
+
+
+def test_settled_statistics_are_within_their_tolerance_of_those_of_all_batches(network, images):
+    endless = [images[low : low + 16] for low in range(0, 112, 8)] * 10
+    settled, all_batches = (
+        measure_statistics(network, endless, [12], tolerance=tolerance)[12].statistics for tolerance in (0.01, 0.0)
+    )
+    layers = batch_norm_layers(network)
+    errors = [
+        (one.mean - other.mean) / np.sqrt(other.variance + layer.epsilon)
+        for one, other, layer in zip(settled, all_batches, layers)
+    ]
+    assert np.sqrt(np.mean(np.concatenate(errors) ** 2)) < 2 * 0.01
 
 
 @pytest.mark.slow
