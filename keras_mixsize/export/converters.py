@@ -1,8 +1,8 @@
-"""Convert one size of an export for other engines: ONNX, LiteRT (float32 or int8) and OpenVINO, through their own tools.
+"""Convert one size of an export for other engines: ONNX, LiteRT (float32, int8) and OpenVINO, through their own tools.
 
-Each takes images `[N, S, S, C]` float32 in [0, 1], called `images`, and gives `logits`, float32 `[N, classes]`; mean and std are
-inside, the resize is not. Batch norm is folded into the convolutions by the tools. They need packages of their own, see
-docs/serving.md. Neighbours: `export` (what is read), `serving`.
+Each takes images `[N, S, S, C]` float32 in [0, 1], called `images`, and gives `logits`, float32 `[N, classes]`; mean
+and std are inside, the resize is not. Batch norm is folded into the convolutions by the tools. They need packages of
+their own, see docs/serving.md. Neighbours: `saved_model` (what is read), the room `serving`.
 
     to_onnx("exported", 24, "model_24.onnx")
     to_litert("exported", 24, "model_24_int8.tflite", images=training_images)
@@ -55,8 +55,8 @@ def to_litert(path: str | os.PathLike, size: int, file: str | os.PathLike, *, im
         path: of the export, as for `serving.load`.
         size: one of its sizes in pixels.
         file: to write.
-        images: for int8 with float32 inputs and outputs: some hundred training images `[N, H, W, C]`, uint8 or float32 in
-            [0, 1], with which the ranges of activations are measured at this size. None for float32 throughout.
+        images: for int8 with float32 inputs and outputs: some hundred training images `[N, H, W, C]`, uint8 or float32
+            in [0, 1], with which the ranges of activations are measured at this size. None for float32 throughout.
 
     Raises:
         ValueError: an unknown size.
@@ -110,12 +110,12 @@ def inference(served: ServedModel, size: int) -> tf.types.experimental.Polymorph
     if size not in served.sizes:
         raise ValueError(f"size must be one of {served.sizes}, got {size!r}")
     preprocessing = Preprocessing(**served.manifest["preprocessing"])
-    network, place = served.network, served.sizes.index(size)
+    network, index = served.network, served.sizes.index(size)
     spec = tf.TensorSpec([None, size, size, served.manifest["input"]["channels"]], tf.float32, _IMAGES)
 
     @tf.function(input_signature=[spec], autograph=False)
     def infer(images):
-        return {_LOGITS: network(preprocessing.normalise(images), tf.constant(place))}
+        return {_LOGITS: network(preprocessing.normalise(images), tf.constant(index))}
 
     return infer
 

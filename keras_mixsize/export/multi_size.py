@@ -1,10 +1,11 @@
 """MultiSizeNetwork: one network with a set of batch-norm statistics for each size, as a tf.Module.
 
-Convolution weights are there once; the statistics of all BatchNormalization layers lie side by side in one variable with a row
-for each size, and a call takes one row: a small operation per layer would be felt with a batch of 1. Neighbours: `calibration` (where statistics come from), `signatures` (who calls it).
+Convolution weights are there once; the statistics of all BatchNormalization layers lie side by side in one variable
+with a row for each size, and a call takes one row: a small operation per layer would be felt with a batch of 1.
+Neighbours: `signatures` (who calls it); the statistics come from the room `evaluation`.
 
-    network = MultiSizeNetwork(model, measure_statistics(model, [24, 32], train))
-    network.logits(images, network.place(24))               # [N, classes]
+    network = MultiSizeNetwork(model, statistics_of_sizes(model, train, [24, 32], batches=200))
+    network.logits(images, network.index(24))               # [N, classes]
 """
 
 from __future__ import annotations
@@ -15,39 +16,42 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.evaluation.calibration import Statistics, batch_norm_layers, calibrated, get_statistics
+from keras_mixsize.evaluation.calibration import measure_statistics
+from keras_mixsize.evaluation.progress import stages
+from keras_mixsize.evaluation.statistics import Statistics, batch_norm_layers, get_statistics
 
 _SMALLEST = 1e-30  # probability that has a logarithm
 
 
-def measure_statistics(
-    model: keras.Model, sizes: Sequence[int], images=None, batches: int = 200
+def statistics_of_sizes(
+    model: keras.Model, images, sizes: Sequence[int], batches: int, *, progress: bool = False
 ) -> dict[int, list[Statistics]]:
-    """Return the batch-norm statistics of each size, as `calibration.calibrate` finds them; the model is left as it was.
+    """Return the batch-norm statistics of each size; the model is left as it was.
 
     Args:
         model: any Keras model.
+        images: training data to calibrate with, whatever `calibration.calibrate` takes, or None: the model's own
+            statistics for every size.
         sizes: sides in pixels.
-        images: what `calibrate` takes, or None: the model's own statistics for every size.
-        batches: of calibration, at each size.
+        batches: of calibration, at each size, at most.
+        progress: show what is being done, if standard error is a terminal.
     """
     if images is None:
         return {size: get_statistics(model) for size in sizes}
-    found = {}
-    for size in sizes:
-        with calibrated(model, images, size, batches=batches):
-            found[size] = get_statistics(model)
-    return found
+    with stages(len(sizes), shown=progress) as found:
+        measured = measure_statistics(model, images, sizes, batches, stages=found)
+    return {size: calibration.statistics for size, calibration in measured.items()}
 
 
 class MultiSizeNetwork(tf.Module):
     """A network whose batch norm has statistics for several sizes.
 
-    Its variables are those that inference reads, and the statistics: float32 `[sizes, mean and variance of all channels]`.
+    Its variables are those that inference reads, and the statistics: float32 `[sizes, mean and variance of all
+    channels]`.
 
     Args:
         model: a built Keras model of (None, None, C) whose first output is `[N, classes]`, logits or probabilities.
-        statistics: of each size, for every layer of `calibration.batch_norm_layers`.
+        statistics: of each size, for every layer of `statistics.batch_norm_layers`.
 
     Raises:
         ValueError: statistics of another number of layers, or a model of another output.
@@ -63,27 +67,27 @@ class MultiSizeNetwork(tf.Module):
         self.classes = _check_outputs(self._output.structured_outputs.shape)
         gives_probabilities = self._probe()
 
-        def logits(images, place):
-            output = self._output(images, place)
+        def logits(images, index):
+            output = self._output(images, index)
             return tf.math.log(tf.maximum(output, _SMALLEST)) if gives_probabilities else output
 
         self._logits = tf.function(logits, input_signature=self._specs(), autograph=False).get_concrete_function()
 
-    def place(self, size: int) -> tf.Tensor:
-        """Return the row of a size's statistics, for `logits`."""
+    def index(self, size: int) -> tf.Tensor:
+        """Return the index of a size in `sizes`, int32 scalar, for `logits`."""
         return tf.constant(self.sizes.index(size))
 
-    def logits(self, images: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+    def logits(self, images: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         """Return the network's answer.
 
         Args:
             images: `[N, S, S, C]` float32, preprocessed.
-            place: row of the statistics, int32 scalar.
+            index: of the size whose statistics to use, int32 scalar.
 
         Returns:
             float32 `[N, classes]`; for a network of probabilities, their logarithms.
         """
-        return self._logits(images, place)
+        return self._logits(images, index)
 
     def _specs(self) -> list[tf.TensorSpec]:
         return [tf.TensorSpec([None, None, None, self.channels]), tf.TensorSpec([], tf.int32)]
@@ -93,8 +97,8 @@ class MultiSizeNetwork(tf.Module):
         layers = batch_norm_layers(model)
 
         @tf.function(input_signature=self._specs(), autograph=False)
-        def output(images, place):
-            values = tf.split(tf.gather(self._rows, place), self._widths) if layers else []
+        def output(images, index):
+            values = tf.split(tf.gather(self._rows, index), self._widths) if layers else []
             variables = [variable for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
             with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))):
                 outputs = model(images, training=False)
@@ -106,7 +110,7 @@ class MultiSizeNetwork(tf.Module):
         """Return whether the outputs are probabilities: none negative, and each image's sum is 1."""
         size = self.sizes[0]
         images = tf.random.stateless_uniform([8, size, size, self.channels], seed=(0, 0))
-        output = self._output(images, self.place(size)).numpy()
+        output = self._output(images, self.index(size)).numpy()
         return output.min() >= 0 and np.allclose(output.sum(-1), 1.0, atol=1e-3)
 
 

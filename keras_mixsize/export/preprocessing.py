@@ -1,7 +1,7 @@
 """Preprocessing: what an export does to an image before the network sees it, as a value and as TensorFlow operations.
 
-The graph of an export holds it, so a client sends what it has: arrays of any size or encoded files. Neighbours: `damage`
-(the check of a header), `signatures` (who calls it).
+The graph of an export holds it, so a client sends what it has: arrays of any size or encoded files. Neighbours:
+`signatures` (who calls it); the checks of a header are those of the room `sources`.
 
     preprocessing = Preprocessing(center_crop=7 / 8)
     preprocessing.prepare(images, size=32)                  # [N, H, W, C] uint8 or float32 -> [N, 32, 32, C] float32
@@ -39,7 +39,8 @@ class Preprocessing:
             normalise by themselves, as those of `models` do.
 
     Raises:
-        ValueError: a share out of (0, 1], an unknown interpolation, only one of mean and std, or a std that is not positive.
+        ValueError: a share out of (0, 1], an unknown interpolation, only one of mean and std, or a std that is not
+            positive.
     """
 
     center_crop: float | None = None
@@ -133,7 +134,8 @@ class Preprocessing:
 def _resize(images: tf.Tensor, size, interpolation: str, antialias: bool) -> tf.Tensor:
     """Return what `tf.image.resize` gives for each image, several times faster for a batch of grey ones.
 
-    Its kernel goes through the channels in the innermost loop, so the images are laid side by side as the channels of one.
+    Its kernel goes through the channels in the innermost loop, so the images are laid side by side as the channels of
+    one.
     """
     count, height, width = tf.unstack(tf.shape(images)[:3])
     channels = images.shape[-1]
@@ -172,12 +174,12 @@ def _check_header(index: tf.Tensor, data: tf.Tensor, max_pixels: int) -> tf.Oper
 def _decode_scaled(data: tf.Tensor, size, share: float, channels: int) -> tf.Tensor:
     """Return the pixels, uint8 `[H, W, channels]`, at the smallest DCT scale that still covers `size`."""
 
-    def place():
+    def scale():
         window = share * tf.cast(tf.reduce_min(tf.image.extract_jpeg_shape(data)[:2]), tf.float32)
         fits = window / tf.constant(DCT_SCALES, tf.float32) >= tf.cast(size, tf.float32)
         return tf.maximum(tf.reduce_sum(tf.cast(fits, tf.int32)) - 1, 0)
 
     scales = [lambda ratio=ratio: tf.image.decode_jpeg(data, channels, ratio=ratio) for ratio in DCT_SCALES]
     branches = [*scales, lambda: tf.image.decode_png(data, channels)]
-    pixels = tf.switch_case(tf.cond(is_jpeg(data), place, lambda: len(DCT_SCALES)), branches)
+    pixels = tf.switch_case(tf.cond(is_jpeg(data), scale, lambda: len(DCT_SCALES)), branches)
     return tf.ensure_shape(pixels, [None, None, channels])

@@ -1,10 +1,10 @@
 """Signatures: the functions of an export, from images or encoded files to named answers.
 
-`serve_S` for each size S, `serving_default` (the calibrated size nearest to the image), `serve_at` (the size is an input),
-`serve_bytes` and `serve_bytes_S` (encoded files), and `serve_cascade`. Those of images take float32 in [0, 1] and have a twin
-of the suffix `_uint8`. Neighbours: `multi_size`, `preprocessing`, `cascade`; `export` saves them.
+`serve_S` for each size S, `serving_default` (the calibrated size nearest to the image), `serve_at` (the size is an
+input), `serve_bytes` and `serve_bytes_S` (encoded files), and `serve_cascade`. Those of images take float32 in [0, 1]
+and have a twin of the suffix `_uint8`. Neighbours: `multi_size`, `preprocessing`, `cascade`; `saved_model` saves them.
 
-    functions = make_signatures(network, preprocessing, answer, limits, default_size=32)
+    functions = make_signatures(network, Preprocessing(), Answer(("cat", "dog"), top=2), USUAL_LIMITS, default_size=32)
     functions["serve_24"](images=images)["probabilities"]
 """
 
@@ -63,7 +63,7 @@ class Answer(tf.Module):
         self._names = tf.constant(class_names)
 
     def __call__(self, logits: tf.Tensor, sizes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return probabilities and logits float32 `[N, classes]`, top-k ones `[N, k]` and the size used, int32 `[N]`."""
+        """Return probabilities and logits float32 `[N, classes]`, top-k ones `[N, k]`, the size used int32 `[N]`."""
         probabilities = tf.nn.softmax(logits)
         top_probabilities, labels = tf.math.top_k(probabilities, self.top)
         return {
@@ -102,11 +102,11 @@ class Pipeline(tf.Module):
     def nearest(self, batch: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the answer at the size nearest to the images'."""
         batch = self._check(batch)
-        return self._at_place(batch, nearest_place(tf.constant(self.network.sizes), tf.shape(batch)[1:3]))
+        return self._at_index(batch, nearest_index(tf.constant(self.network.sizes), tf.shape(batch)[1:3]))
 
     def at_size(self, batch: tf.Tensor, size: int) -> dict[str, tf.Tensor]:
         """Return the answer at one of the sizes."""
-        return self._at_place(self._check(batch), self.network.place(size))
+        return self._at_index(self._check(batch), self.network.index(size))
 
     def asked(self, batch: tf.Tensor, size: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the answer at the size that the request names, int32 scalar."""
@@ -114,31 +114,30 @@ class Pipeline(tf.Module):
         known = tf.equal(sizes, size)
         check = tf.debugging.Assert(tf.reduce_any(known), ["size must be one of", sizes, "got", size])
         with tf.control_dependencies([check]):
-            return self._at_place(self._check(batch), tf.argmax(known, output_type=tf.int32))
+            return self._at_index(self._check(batch), tf.argmax(known, output_type=tf.int32))
 
     def cascaded(self, batch: tf.Tensor, cascade: Cascade) -> dict[str, tf.Tensor]:
         """Return the small size's answer where it is sure, and the large one's, computed only for the others."""
         batch = self._check(batch)
-        logits = self._logits(batch, self.network.place(cascade.small))
+        logits = self._logits(batch, self.network.index(cascade.small))
         confidence = tf.reduce_max(tf.nn.softmax(logits), axis=-1)
         unsure = tf.where(confidence < cascade.threshold)
         sizes = tf.fill(tf.shape(confidence), cascade.small)
 
         def look_again():
-            better = self._logits(tf.gather(batch, unsure[:, 0]), self.network.place(cascade.large))
+            better = self._logits(tf.gather(batch, unsure[:, 0]), self.network.index(cascade.large))
             larger = tf.fill(tf.shape(unsure)[:1], cascade.large)
-            return tf.tensor_scatter_nd_update(logits, unsure, better), tf.tensor_scatter_nd_update(
-                sizes, unsure, larger
-            )
+            replaced = ((logits, better), (sizes, larger))
+            return tuple(tf.tensor_scatter_nd_update(old, unsure, new) for old, new in replaced)
 
         return self._answer(*tf.cond(tf.size(unsure) > 0, look_again, lambda: (logits, sizes)))
 
-    def _at_place(self, batch: tf.Tensor, place: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = self._logits(batch, place)
-        return self._answer(logits, tf.fill(tf.shape(logits)[:1], tf.gather(self.network.sizes, place)))
+    def _at_index(self, batch: tf.Tensor, index: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = self._logits(batch, index)
+        return self._answer(logits, tf.fill(tf.shape(logits)[:1], tf.gather(self.network.sizes, index)))
 
-    def _logits(self, batch: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-        return self.network.logits(self._prepare(batch, tf.gather(self.network.sizes, place)), place)
+    def _logits(self, batch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        return self.network.logits(self._prepare(batch, tf.gather(self.network.sizes, index)), index)
 
 
 def make_signatures(
@@ -198,7 +197,7 @@ def _at_size(pipeline: Pipeline, size: int) -> Callable:
     return lambda batch: pipeline.at_size(batch, size)
 
 
-def nearest_place(sizes: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+def nearest_index(sizes: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
     """Return which size is nearest to an image's, the root of its area: int32 scalar; the smaller one of two.
 
     Args:

@@ -1,8 +1,10 @@
-"""Warm-up requests: the file with which TensorFlow Serving runs every signature once before it takes requests.
+"""Warmup requests: the file with which TensorFlow Serving runs every signature once before it takes requests.
 
 It is a TFRecord of PredictionLog messages. TensorFlow Serving's own package cannot be installed beside `tensorflow-cpu`
-without tricks, and the messages nest only strings and tensors, so they are encoded here.
+without tricks, and the messages nest only strings and tensors, so they are encoded here. Neighbours: `signatures`,
+`saved_model` (who writes them).
 
+    example_inputs(functions["serve_32_uint8"], size=32)        # {"images": a grey image, uint8 [1, 32, 32, C]}
     write_requests("export/1", {"serve_32": {"images": np.zeros([1, 32, 32, 3], "float32")}})
 
 Source: tensorflow_serving/apis/{prediction_log,predict,model}.proto and the protocol buffers' encoding.
@@ -15,6 +17,8 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
+
+from keras_mixsize.export.signatures import BYTES, SIZE, inputs_of
 
 FILE = "assets.extra/tf_serving_warmup_requests"
 
@@ -39,6 +43,25 @@ def write_requests(path: str | os.PathLike, requests: dict[str, dict[str, np.nda
     with tf.io.TFRecordWriter(str(file)) as writer:
         for signature, inputs in requests.items():
             writer.write(prediction_log(model, signature, inputs))
+
+
+def example_inputs(signature: tf.types.experimental.ConcreteFunction, size: int) -> dict[str, np.ndarray]:
+    """Return a small request for a signature: a grey image, or a PNG file of one, and the size where it is an input.
+
+    Args:
+        signature: one of `signatures.make_signatures`.
+        size: side of the image in pixels, one of the export's sizes.
+    """
+    return {name: _example(name, spec, size) for name, spec in inputs_of(signature).items()}
+
+
+def _example(name: str, spec: tf.TensorSpec, size: int) -> np.ndarray:
+    if name == SIZE:
+        return np.int32(size)
+    if name == BYTES:
+        return np.array([tf.io.encode_png(np.full([size, size, 1], 128, np.uint8)).numpy()], object)
+    grey = np.full([1, size, size, spec.shape[-1]], 128, np.uint8)
+    return grey if spec.dtype == tf.uint8 else np.float32(grey / 255.0)
 
 
 def prediction_log(model: str, signature: str, inputs: dict[str, np.ndarray]) -> bytes:

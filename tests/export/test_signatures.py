@@ -1,17 +1,17 @@
-"""Parts of the signatures; test_export.py tests them whole."""
+"""Parts of the signatures; test_saved_model.py tests them whole."""
 
 import pytest
 import tensorflow as tf
 
-from keras_mixsize.export.signatures import Answer, Limits, nearest_place
+from keras_mixsize.export.signatures import Answer, Limits, nearest_index
 
 
 @pytest.mark.parametrize(
-    ("sides", "place"),
+    ("sides", "index"),
     [((16, 16), 0), ((20, 20), 0), ((21, 21), 1), ((24, 24), 1), ((12, 48), 1), ((9, 900), 2), ((1, 1), 0)],
 )
-def test_the_nearest_size_is_that_of_the_images_area(sides, place):
-    assert int(nearest_place(tf.constant([16, 24, 48]), tf.constant(sides))) == place
+def test_the_nearest_size_is_that_of_the_images_area(sides, index):
+    assert int(nearest_index(tf.constant([16, 24, 48]), tf.constant(sides))) == index
 
 
 def test_an_answer_names_the_likeliest_classes():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from prediction_log import fields, parse
 
-from keras_mixsize.export.warmup_requests import FILE, field, write_requests
+from keras_mixsize.export.warmup_requests import FILE, example_inputs, field, write_requests
 
 REQUESTS = {
     "serve_8": {"images": np.arange(192, dtype=np.uint8).reshape(1, 8, 8, 3)},
@@ -39,3 +39,22 @@ def test_tensorflow_serving_reads_them(records):
         assert request.model_spec.signature_name == signature
         for name, value in inputs.items():
             np.testing.assert_array_equal(tf.make_ndarray(request.inputs[name]), value)
+
+
+def test_an_example_is_a_grey_image_of_what_the_signature_takes():
+    @tf.function
+    def serve(images, size):
+        return tf.cast(images, tf.float32) + tf.cast(size, tf.float32)
+
+    for dtype, grey in ((tf.uint8, 128), (tf.float32, 128 / 255)):
+        specs = tf.TensorSpec([None, None, None, 2], dtype, "images"), tf.TensorSpec([], tf.int32, "size")
+        inputs = example_inputs(serve.get_concrete_function(*specs), 8)
+        assert inputs["images"].shape == (1, 8, 8, 2) and inputs["images"].dtype == dtype and inputs["size"] == 8
+        np.testing.assert_allclose(inputs["images"], grey)
+
+
+def test_an_example_of_files_is_a_file():
+    serve = tf.function(lambda data: tf.strings.length(data))
+    spec = tf.TensorSpec([None], tf.string, "image_bytes")
+    (file,) = example_inputs(serve.get_concrete_function(spec), 8)["image_bytes"]
+    assert tf.io.decode_image(file).shape == (8, 8, 1)
