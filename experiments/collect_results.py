@@ -8,13 +8,17 @@ and data sets follow. Runs with changed settings (fewer epochs, another data set
 the paper's row.
 """
 
+from __future__ import annotations
+
 import json
 import pathlib
 import statistics
+import sys
 
-from absl import app, flags
+from absl import flags
 
 import keras_mixsize as kms
+from keras_mixsize.cli import command
 from keras_mixsize.cli.names import short_name
 from keras_mixsize.cli.results import console, replace_file
 from keras_mixsize.recipes.paper import PAPER
@@ -22,8 +26,10 @@ from keras_mixsize.recipes.recipe import Recipe
 from keras_mixsize.recipes.table import RECIPES
 from keras_mixsize.regimes.presets import FAMILIES
 
-RUNS = flags.DEFINE_string("runs", "runs", "Folder that holds the folders of finished runs.")
-OUTPUT = flags.DEFINE_string("output", "runs/accuracy.json", "File for the table's figures.")
+FLAGS = flags.FlagValues()
+_OWN = {"flag_values": FLAGS}
+RUNS = flags.DEFINE_string("runs", "runs", "Folder that holds the folders of finished runs.", **_OWN)
+OUTPUT = flags.DEFINE_string("output", "runs/accuracy.json", "File for the table's figures.", **_OWN)
 MODES = ("baseline", "b+", "d+")
 
 
@@ -31,11 +37,11 @@ def load_runs(folder: pathlib.Path) -> list[dict]:
     """Return what is needed of every finished run below a folder.
 
     Raises:
-        UsageError: none is there.
+        FileNotFoundError: none is there.
     """
     files = sorted(folder.rglob("results.json"))
     if not files:
-        raise app.UsageError(f"--runs: no results.json below {folder}; train.py writes it at the end of a run")
+        raise FileNotFoundError(f"--runs: no results.json below {folder}; train.py writes it at the end of a run")
     return [facts_of(json.loads(file.read_text())) for file in files]
 
 
@@ -107,7 +113,9 @@ def others_cell(by_recipe: dict, name: str) -> str:
     return ", changed: ".join(parts) if runs else "".join(f"changed: {part}" for part in parts)
 
 
-def main(_):
+def main(arguments: list[str]) -> None:
+    """Print the table, draw each network's modes, and write the figures."""
+    del arguments
     runs = load_runs(pathlib.Path(RUNS.value))
     console.print(table(runs))
     output = pathlib.Path(OUTPUT.value)
@@ -119,4 +127,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(command.run(sys.modules[__name__], sys.argv))

@@ -7,40 +7,55 @@ Trains a small ResNet on 10,000 Fashion-MNIST images three times, each for about
 everything that was measured.
 """
 
+from __future__ import annotations
+
 import json
 import pathlib
 import shutil
+import sys
 import time
 
-from absl import app, flags
+from absl import flags
 
 import keras_mixsize as kms
-from keras_mixsize.cli.run import RunConfig, console, replace_file, run, versions
+from keras_mixsize.cli import command
+from keras_mixsize.cli.config import RunConfig
+from keras_mixsize.cli.results import console, replace_file, versions
 
-OUTPUT = flags.DEFINE_string("output", "runs/demo", "Folder for the results.")
-EPOCHS = flags.DEFINE_integer("epochs", 9, "Epochs of the baseline; the others get the same cost.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0)
-SMOKE = flags.DEFINE_boolean("smoke", False, "Seconds instead of minutes; the numbers mean nothing.")
+FLAGS = flags.FlagValues()
+OUTPUT = flags.DEFINE_string("output", "runs/demo", "Folder for the results.", flag_values=FLAGS)
+EPOCHS = flags.DEFINE_integer(
+    "epochs", 9, "Epochs of the baseline; the others get the same cost.", lower_bound=1, flag_values=FLAGS
+)
+SEED = flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0, flag_values=FLAGS)
+SMOKE = flags.DEFINE_boolean("smoke", False, "Seconds instead of minutes; the numbers mean nothing.", flag_values=FLAGS)
 SIZES = (12, 16, 20, 24, 28, 32, 40, 48)
 MODES = ("baseline", "b+", "d+")
 TOLERANCE = 0.03  # a size "holds up" if the network loses less than this there against its own best
 
 
-def configs() -> list[RunConfig]:
-    """Return the three runs, of about equal cost in pixels."""
-    examples = 512 if SMOKE.value else 10_000
+def configs(output: str = "runs/demo", *, epochs: int = 9, seed: int = 0, smoke: bool = False) -> list[RunConfig]:
+    """Return the three runs, of about equal cost in pixels.
+
+    Args:
+        output: folder for the runs' folders.
+        epochs: of the baseline.
+        seed: of weights, order and augmentation.
+        smoke: take few examples, one epoch and two sizes.
+    """
+    examples = 512 if smoke else 10_000
     recipes = {mode: kms.recipes.find(f"embedded/resnet8/{mode}") for mode in MODES}
     regimes = {mode: kms.Regime.preset(recipe.regime) for mode, recipe in recipes.items()}
     costs = {mode: regime.steps_per_epoch(examples) * regime.mean_cost for mode, regime in regimes.items()}
-    budget = (1 if SMOKE.value else EPOCHS.value) * costs["baseline"]
+    budget = (1 if smoke else epochs) * costs["baseline"]
     return [
         RunConfig(
             recipe=recipes[mode].lasting(max(1, round(budget / costs[mode]))),
             name=mode.upper() if mode != "baseline" else "baseline, 32 px",
-            output=f"{OUTPUT.value}/{mode}",
-            seed=SEED.value,
-            sizes=SIZES[:2] if SMOKE.value else SIZES,
-            calibration_batches=2 if SMOKE.value else 25,
+            output=f"{output}/{mode}",
+            seed=seed,
+            sizes=SIZES[:2] if smoke else SIZES,
+            calibration_batches=2 if smoke else 25,
             limit=examples,
             tensorboard=False,
         )
@@ -50,8 +65,7 @@ def configs() -> list[RunConfig]:
 
 def summary(baseline: kms.SizeReport, mixed: kms.SizeReport) -> list[str]:
     """Return what came out, in words: how much of the size range holds up, and the compute for the same accuracy."""
-    own_size = 32 if not SMOKE.value else SIZES[0]
-    own = baseline.at(own_size)
+    own = baseline.at(32 if 32 in [row.size for row in baseline.rows] else SIZES[0])  # of a smoke run the smallest
     name = mixed.name
     lines = [
         f"Within {100 * TOLERANCE:.0f} points of its own best accuracy, the baseline holds up at "
@@ -96,11 +110,15 @@ def steps_in_words(runs: list[RunConfig]) -> str:
     return f"Steps per epoch: {counts}; B+ takes {saved:.0%} fewer steps than the baseline for the same examples."
 
 
-def main(_):
+def main(arguments: list[str]) -> None:
+    """Train the three networks, and write and print what came out."""
+    del arguments
+    from keras_mixsize.cli.run import run  # here, because it loads TensorFlow
+
     start = time.perf_counter()
     output = pathlib.Path(OUTPUT.value)
     shutil.rmtree(output, ignore_errors=True)
-    runs = configs()
+    runs = configs(OUTPUT.value, epochs=EPOCHS.value, seed=SEED.value, smoke=SMOKE.value)
     reports = [run(config) for config in runs]
     title = "Fashion-MNIST, 10,000 images, ResNet-8: equal training cost"
     reports[0].plot(output / "accuracy_by_size.png", *reports[1:], title=title)
@@ -130,4 +148,4 @@ def comparison(reports: list[kms.SizeReport]) -> str:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(command.run(sys.modules[__name__], sys.argv))

@@ -5,13 +5,18 @@
 Steps are epochs times the plan's steps per epoch, for both meanings of the probabilities. Nothing is trained.
 """
 
-from absl import app
+from __future__ import annotations
+
+import sys
+
+from absl import flags
 
 import keras_mixsize as kms
+from keras_mixsize.cli import command
 from keras_mixsize.recipes.paper import PAPER, PaperRow
 from keras_mixsize.regimes.presets import FAMILIES
-from keras_mixsize.training.complexity import multiply_adds
 
+FLAGS = flags.FlagValues()
 MODES = ("baseline", "b+", "d+")
 
 
@@ -23,6 +28,8 @@ def steps(row: PaperRow, mode: str, **options) -> float:
 
 def network_sizes(row: PaperRow) -> tuple[str, str]:
     """Return parameters in millions and multiply-adds at the base size in millions."""
+    from keras_mixsize.training.complexity import multiply_adds  # here, because it loads TensorFlow
+
     model = kms.models.build(row.network, classes=row.classes)
     return f"{model.count_params() / 1e6:.2f}", f"{multiply_adds(model, FAMILIES[row.family].base_size) / 1e6:,.0f}"
 
@@ -34,7 +41,9 @@ large sizes need most of the steps. D+ keeps the baseline's batch in the paper; 
 smaller ones here. "authors' rounding" is share=samples with rounding=nearest."""
 
 
-def main(_):
+def main(arguments: list[str]) -> None:
+    """Print the table and why the columns differ."""
+    del arguments
     lines = [HEADER, ["---"] * len(HEADER)]
     for row in PAPER:
         ours = [
@@ -48,4 +57,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    sys.exit(command.run(sys.modules[__name__], sys.argv))

@@ -37,14 +37,15 @@ def run(module: ModuleType, argv: Sequence[str]) -> int:
         argv: the program's name, then what the user gave it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow tells of the machine's features otherwise
+    program = os.path.basename(argv[0])
     before_dashes = list(argv[1 : argv.index("--")] if "--" in argv else argv[1:])
     for asked, full in ((HELP_FLAGS, False), (FULL_HELP_FLAGS, True)):
         if any(argument in asked for argument in before_dashes):
-            return _print(help_text(module, full=full))
+            return _print(help_text(module, program, full=full))
     try:
         arguments = parse(module.FLAGS, argv)
-    except (flags.Error, ValueError) as error:
-        return _refuse(module, error)
+    except (flags.Error, ValueError, OSError) as error:
+        return _refuse(program, error)
     try:
         return module.main(arguments) or 0
     except KeyboardInterrupt:
@@ -56,12 +57,7 @@ def run(module: ModuleType, argv: Sequence[str]) -> int:
     except (flags.Error, ValueError, OSError) as error:
         if module.FLAGS["debug"].value:
             traceback.print_exc()
-        return _refuse(module, error)
-
-
-def name_of(module: ModuleType) -> str:
-    """Return what the user calls a command: `input-server` for the module `input_server`."""
-    return module.__name__.rpartition(".")[2].replace("_", "-")
+        return _refuse(program, error)
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -94,18 +90,19 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
         raise flags.Error(f"unknown flag --{error.flagname}{hint}") from None
 
 
-def help_text(module: ModuleType, *, full: bool = False) -> str:
+def help_text(module: ModuleType, program: str, *, full: bool = False) -> str:
     """Return what a command does, its example, and a line for each flag with its default.
 
     Args:
         module: the command.
+        program: what the user calls it: `mixsize plan`, or a script's name.
         full: explain the flags in `module.MORE`, too, instead of naming them.
     """
     values, more = module.FLAGS, () if full else vars(module).get("MORE", ())
     shown = [name for name in _own_flags(values) if name not in more]
     left = {name: f"  --{'[no]' if values[name].boolean else ''}{name}" for name in shown}
     width = max(map(len, left.values()), default=0) + 2
-    lines = [f"mixsize {name_of(module)}: {module.__doc__.strip()}", ""]
+    lines = [f"{program}: {module.__doc__.strip()}", ""]
     lines += [f"{left[name]:<{width}}{_explained(values[name])}" for name in shown]
     if more:
         names = "more, explained by --helpfull: " + " ".join(f"--{name}" for name in more)
@@ -130,9 +127,9 @@ def _print(text: str) -> int:
     return 0
 
 
-def _refuse(module: ModuleType, error: Exception) -> int:
+def _refuse(program: str, error: Exception) -> int:
     told = (
         f"{error.strerror}: {error.filename}" if getattr(error, "filename", None) else error
     )  # of the system's errors
-    print(f"mixsize {name_of(module)}: {told}", file=sys.stderr)
+    print(f"{program}: {told}", file=sys.stderr)
     return USER_ERROR

@@ -18,7 +18,8 @@ from keras_mixsize.sources import Source, fashion_mnist, folder, records, tfds_s
 from keras_mixsize.sources.listing import read_listing
 from keras_mixsize.sources.splits import held_out, split_folder
 
-TEST_FOLDERS = ("test", "val", "valid", "validation")  # the first that is there
+TRAIN_FOLDERS = ("train", "training")  # the first that is there, here and below
+TEST_FOLDERS = ("test", "testing", "val", "valid", "validation", "dev", "eval")
 TFDS_TEST_SPLITS = {"imagenet2012": "validation"}  # its test split has no labels
 
 
@@ -89,17 +90,19 @@ def parts(root: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path | None]:
     """Return the folders of training and of test images; None for the latter where a share must be held out.
 
     Raises:
-        FileNotFoundError: there is a test folder but no train/.
+        FileNotFoundError: no such folder, or test folders without a training folder.
     """
-    below = {entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
-    if not below or not below <= {"train", *TEST_FOLDERS}:  # classes, one of which may be of trains
+    if not root.is_dir():
+        raise FileNotFoundError(f"folder {root} does not exist")
+    below = {entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))}
+    if not below or not below <= {*TRAIN_FOLDERS, *TEST_FOLDERS}:  # classes, one of which may be of trains
         return root, None
-    if "train" not in below:
+    train, test = ([name for name in names if name in below] for names in (TRAIN_FOLDERS, TEST_FOLDERS))
+    if not train:
         raise FileNotFoundError(
-            f"folder {root} has {min(below)}/ but no train/ beside it; name the classes' folder itself"
+            f"folder {root} has {test[0]}/ but no train/ beside it; name the classes' folder itself"
         )
-    test = [name for name in TEST_FOLDERS if name in below]
-    return root / "train", root / test[0] if test else None
+    return root / train[0], root / test[0] if test else None
 
 
 def describe(config: RunConfig, train: Source, test: Source) -> str:
@@ -132,4 +135,9 @@ def folder_facts(dataset: str, validation: float) -> tuple[int, int, int]:
     train, test = parts(pathlib.Path(dataset.removeprefix("folder:")))
     found = read_listing(train)
     out = held_out(found.names, validation) if test is None else np.zeros(len(found.names), bool)
-    return int((~out).sum()), len(found.class_names), int(np.median(found.sides.min(axis=1)))
+    return int((~out).sum()), len(found.class_names), _median_side(found.sides)
+
+
+def _median_side(sides: np.ndarray) -> int:
+    shorter = sides.min(axis=1)
+    return int(np.median(shorter[shorter > 0])) if shorter.any() else 1  # 0 where a header cannot be read

@@ -1,10 +1,9 @@
 """train a network at mixed image sizes, and report its accuracy at each size
 
-mixsize train --smoke                       # a run of seconds on the embedded images
-mixsize train photos                        # your folder: a folder per class, or train/ and val/ with such in them
-mixsize train --config=runs/x/run.json      # that run again; a flag beside it goes before the file
-mixsize train --list                        # the recipes; --list --recipe=NAME shows one in full
-
+    mixsize train --smoke                   # a run of seconds on the embedded images
+    mixsize train photos                    # a folder per class, or train/ and val/ with such in them
+    mixsize train --config=runs/x/run.json  # that run again; flags beside it go before the file
+Recipes and their settings: `mixsize train --list`, and `--list --recipe=NAME` for one in full.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ flags.DEFINE_integer("calibration_batches", 200, "At each test size.", lower_bou
 flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0, **_OWN)
 flags.DEFINE_boolean("tensorboard", None, "Write TensorBoard logs; they are if it is installed, unless told.", **_OWN)
 flags.DEFINE_enum("damage", "raise", ["raise", "skip"], "For damaged images: an error, or skip and list them.", **_OWN)
-MORE = tuple(list(FLAGS)[list(FLAGS).index("data_dir") :])
+MORE = tuple(list(FLAGS)[list(FLAGS).index("list") :])
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -84,7 +83,7 @@ def listing() -> str:
         return str(find_recipe(FLAGS.recipe))
     width = max(map(len, RECIPES)) + 2
     lines = [
-        f"{name:<{width}}{recipe.regime:<21}{recipe.epochs:>4} epochs, learning rate {recipe.schedule}"
+        f"{name:<{width}}{recipe.family:<13}{recipe.epochs} epochs, rate {recipe.schedule}"
         for name, recipe in RECIPES.items()
     ]
     return "\n".join([*lines, "`mixsize train --list --recipe=NAME` shows one in full"])

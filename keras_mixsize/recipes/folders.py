@@ -111,7 +111,8 @@ def choose(facts: FolderFacts, asked: Asked = Asked()) -> Choice:
         asked: what is taken instead of chosen; what depends on it follows.
 
     Raises:
-        ValueError: an unknown mode, no images, or a batch that a size has no room for.
+        ValueError: an unknown mode, no images, a base size that the network's stride does not divide, or a batch that a
+            size has no room for.
     """
     mode = asked.mode or "d+"
     check_choice("mode", mode, ("baseline", *MODES))
@@ -183,6 +184,11 @@ def _augmentation(facts: FolderFacts, base_size: int) -> dict:
 
 
 def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
+    if base_size % stride:
+        near = base_size // stride * stride or stride
+        raise ValueError(
+            f"base_size must be a multiple of the network's stride of {stride}, got {base_size}; use {near}"
+        )
     multiple = math.gcd(base_batch, min(8, max(1, base_batch // 8)))  # 8 of 64; finer where a batch is small
     options = {"base_size": base_size, "base_batch": base_batch, "multiple_of": multiple}
     if mode == "baseline":

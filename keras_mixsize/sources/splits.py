@@ -1,7 +1,8 @@
 """Splits: which images of a folder are held out for testing, by a hash of each one's name.
 
 An image's side of the split depends on its own name and the share only, so that adding, removing or copying files moves
-no other image. Neighbours: `listing` (the names), `encoded` (FileSource), `folders` (both sides of a split, made by hand).
+no other image. Neighbours: `listing` (the names), `encoded` (FileSource), `folders` (both sides of a split, made by
+    hand).
 
     train, test = split_folder("photos", share=0.2)
     held_out(["cat/1.jpg", "cat/2.jpg"], 0.2)              # bool [2]
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,7 +39,8 @@ def held_out(names: Sequence[str], share: float) -> np.ndarray:
     """
     if not 0 < share < 1:
         raise ValueError(f"validation must be a share between 0 and 1, got {share!r}")
-    digests = (hashlib.sha256(os.fsencode(name)).digest()[:_BYTES] for name in names)
+    plain = (os.fsencode(unicodedata.normalize("NFC", name)) for name in names)  # systems compose accents differently
+    digests = (hashlib.sha256(name).digest()[:_BYTES] for name in plain)
     return np.array([int.from_bytes(digest, "big") < share * 2 ** (8 * _BYTES) for digest in digests], bool)
 
 

@@ -1,0 +1,81 @@
+"""The recipe of a folder follows from its images and the machine, as tables say."""
+
+import dataclasses
+
+import pytest
+
+from keras_mixsize.recipes.folders import Asked, FolderFacts, choose, minutes
+
+PHOTOS = FolderFacts("photos", examples=1500, classes=3, side=480, cores=2, gpu=False)
+
+
+@pytest.mark.parametrize(
+    "side, gpu, network, base, sizes",
+    [
+        (480, False, "resnet14", 64, (32, 48, 64, 80)),
+        (32, False, "resnet14", 32, (16, 24, 32, 40)),
+        (480, True, "resnet50", 224, (128, 160, 224, 288)),
+        (130, True, "resnet50", 128, (64, 96, 128, 160)),
+        (64, True, "resnet44", 64, (32, 48, 64, 80)),
+        (28, True, "resnet44", 32, (16, 24, 32, 40)),
+    ],
+)
+def test_network_and_sizes_follow_from_the_images_and_the_machine(side, gpu, network, base, sizes):
+    choice = choose(dataclasses.replace(PHOTOS, side=side, gpu=gpu))
+    assert (choice.recipe.network, choice.regime.base.size, choice.regime.sizes) == (network, base, sizes)
+
+
+@pytest.mark.parametrize("examples, batch, epochs", [(12, 8, 100), (150, 16, 100), (600, 64, 100), (3000, 64, 20)])
+def test_batch_and_epochs_follow_from_the_number_of_images(examples, batch, epochs):
+    choice = choose(dataclasses.replace(PHOTOS, examples=examples))
+    assert (choice.regime.base.batch, choice.recipe.epochs) == (batch, epochs)
+    assert max(bucket.batch for bucket in choice.regime.buckets) <= examples
+    assert choice.recipe.schedule.learning_rate == pytest.approx(0.1 * batch / 64)
+
+
+@pytest.mark.parametrize("examples", [3000, 20_000, 60_000, 1_300_000])
+def test_a_cpu_never_trains_for_more_than_an_hour_as_far_as_can_be_foreseen(examples):
+    facts = dataclasses.replace(PHOTOS, examples=examples)
+    recipe, regime = choose(facts).recipe, choose(facts).regime
+    assert 0 < minutes(facts, recipe.network, regime.base.size, recipe.epochs) <= 60
+
+
+@pytest.mark.parametrize("mode", ["baseline", "b+", "d+", "bd+"])
+@pytest.mark.parametrize("examples, gpu", [(9, False), (150, True), (50_000, True)])
+def test_no_step_costs_more_than_the_base(mode, examples, gpu):
+    regime = choose(dataclasses.replace(PHOTOS, examples=examples, gpu=gpu), Asked(mode=mode)).regime
+    assert all(bucket.cost <= regime.base.cost for bucket in regime.buckets)
+    assert (len(regime.buckets) == 1) == (mode == "baseline")
+
+
+@pytest.mark.parametrize(
+    "asked, read",
+    [
+        ({"network": "resnet8"}, lambda choice: choice.recipe.network),
+        ({"base_size": 96}, lambda choice: choice.regime.base.size),
+        ({"base_batch": 24}, lambda choice: choice.regime.base.batch),
+        ({"epochs": 3}, lambda choice: choice.recipe.epochs),
+        ({"learning_rate": 0.0}, lambda choice: choice.recipe.schedule.learning_rate),
+        ({"mode": "b+"}, lambda choice: choice.recipe.mode),
+    ],
+)
+def test_what_the_user_asks_for_is_taken(asked, read):
+    choice = choose(PHOTOS, Asked(**asked))
+    assert read(choice) == next(iter(asked.values()))
+    assert "as asked" in str(choice) or "mode" in asked
+
+
+def test_every_line_names_the_flag_that_changes_it():
+    lines = str(choose(PHOTOS)).splitlines()
+    assert lines[0] == "chosen for photos: 1500 training images of 3 classes, 480 px (median side); 2 cores, no GPU"
+    assert all("(--" in line and len(line) <= 120 for line in lines[1:]) and len(lines) > 7
+
+
+def test_icons_are_shifted_and_photographs_are_cropped():
+    assert choose(PHOTOS).recipe.augmentation == "random_resized_crop"
+    assert choose(dataclasses.replace(PHOTOS, side=32)).recipe.augmentation == "pad_crop_flip"
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(ValueError, match="mode must be one of"):
+        choose(PHOTOS, Asked(mode="e+"))
