@@ -52,6 +52,9 @@ class Calibration(NamedTuple):
     batches: int
     error: float
 
+    def __repr__(self) -> str:
+        return f"<Calibration of {len(self.statistics)} layers with {self.batches} batches, error {self.error:.4f}>"
+
 
 def calibrate(
     model: keras.Model, images, size: int, batches: int = 200, *, tolerance: float = TOLERANCE

@@ -40,6 +40,9 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         spread = -keras.ops.mean(keras.ops.log_softmax(y_pred, axis=-1), axis=-1)
         return (1 - self.label_smoothing) * exact + self.label_smoothing * spread
 
+    def __repr__(self) -> str:
+        return f"SmoothedCrossEntropy({self.label_smoothing:g}, name={self.name!r})"
+
     def get_config(self):
         """Return what `from_config` needs."""
         return super().get_config() | {"label_smoothing": self.label_smoothing}

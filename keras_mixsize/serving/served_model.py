@@ -1,9 +1,10 @@
 """Load an export and answer with it, choosing the size.
 
-This file needs TensorFlow and NumPy and nothing of the package, so it can be copied to a server. Neighbour: `export`, whose manifest it reads.
+This file needs TensorFlow and NumPy and nothing of the package, so it can be copied to a server. Neighbour: the room
+`export`, whose manifest it reads.
 
     served = load("exported")
-    served.predict(images, size=24).names                   # images uint8 or float32 [N, H, W, C], or JPEG and PNG files
+    served.predict(images, size=24).names               # images uint8 or float32 [N, H, W, C], or JPEG and PNG files
     served.predict(images, size=served.choose_size(min_accuracy=0.9))
     served.predict_cascade([pathlib.Path("cat.jpg").read_bytes()])
 
@@ -44,6 +45,11 @@ class Prediction(NamedTuple):
     confidences: np.ndarray
     sizes: np.ndarray
 
+    def __repr__(self) -> str:
+        likeliest = [f"{name} {share:.1%}" for name, share in zip(self.names[:3, 0], self.confidences[:3, 0])]
+        rest = ", ..." if len(self.names) > 3 else ""
+        return f"<Prediction of {len(self.names)} images: {', '.join(likeliest)}{rest}>"
+
 
 def load(path: str | os.PathLike) -> ServedModel:
     """Return the model that `export_saved_model` wrote.
@@ -77,9 +83,13 @@ class ServedModel:
         self.signatures = module.signatures
         self._module = module  # keeps the variables alive
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(map(str, self.sizes))
+        return f"<ServedModel {self.manifest['name']!r} of {len(self.class_names)} classes at {sizes} px>"
+
     @property
     def network(self):
-        """The network itself: function of (images `[N, S, S, C]` float32, preprocessed; place of S in `sizes`, int32)."""
+        """The network: function of (images `[N, S, S, C]` float32, preprocessed; index of S in `sizes`, int32)."""
         return self._module.network._logits
 
     def save(self, path: str | os.PathLike, signatures: dict) -> None:
@@ -100,13 +110,13 @@ class ServedModel:
         """Return the answers for a batch.
 
         Args:
-            images: an array `[N, H, W, C]` of any H and W, uint8 or float32 in [0, 1], or a list of N encoded JPEG or PNG
-                files as bytes.
+            images: an array `[N, H, W, C]` of any H and W, uint8 or float32 in [0, 1], or a list of N encoded JPEG or
+                PNG files as bytes.
             size: one of `sizes`; unless given, the nearest to the array's, or for files the manifest's `default_size`.
 
         Raises:
-            ValueError: wrong rank, channels, dtype or range, an empty batch or one above the limit, an unknown size, or a
-                file that is no JPEG or PNG, has too many pixels by its header, or is broken.
+            ValueError: wrong rank, channels, dtype or range, an empty batch or one above the limit, an unknown size, or
+                a file that is no JPEG or PNG, has too many pixels by its header, or is broken.
         """
         if size is not None and size not in self.sizes:
             raise ValueError(f"size must be one of {self.sizes}, got {size!r}")
@@ -134,7 +144,7 @@ class ServedModel:
         max_latency_ms: float | None = None,
         max_flops: float | None = None,
     ) -> int:
-        """Return the cheapest size that is accurate enough; without `min_accuracy`, the most accurate one within the limits.
+        """Return the cheapest size that is accurate enough; without `min_accuracy`, the best one within the limits.
 
         Args:
             min_accuracy: in [0, 1].
@@ -233,7 +243,7 @@ def _is_encoded(images) -> bool:
 
 
 def _reason(message: str) -> str:
-    """Return the part of TensorFlow's message that tells the user something, without names of nodes and their origin."""
+    """Return the part of TensorFlow's message that tells the user something, without nodes and their origin."""
     lines = [line.strip() for line in re.split(r"\[\[|\{\{", message)[0].splitlines()]
     noise = ("Graph execution error", "Detected at node", "<stack traces", "File ")
     reason = " ".join(line for line in lines if line and not line.startswith(noise))
