@@ -155,8 +155,9 @@ def measure(url: str, process: int) -> dict:
 @contextlib.contextmanager
 def running_server():
     """Yield the address and the process of a server of the export, which ends with the block."""
-    command = [PYTHON.value, str(ROOT / "experiments/serve.py"), f"--model_dir={EXPORTED.value}", "--http_port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    command = [PYTHON.value, "-m", "keras_mixsize", "serve", str(pathlib.Path(EXPORTED.value).resolve()), "--port=0"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "cwd": ROOT}
+    with subprocess.Popen(command, **options) as server:
         try:
             lines = iter(server.stdout.readline, "")
             url = next(line for line in lines if line.startswith("listening")).split()[-1]

@@ -9,7 +9,6 @@ what two workers reach of twice the speed of one.
 import functools
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
@@ -29,7 +28,6 @@ ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns.", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", "runs/benchmark_workers.json", "File for the figures.")
 CORES = flags.DEFINE_integer("cores", None, "Be a process that trains on so many cores.")
 
-LAUNCH = pathlib.Path(__file__).parents[1] / "experiments" / "launch.py"
 ONE, TWO, BOTH = "one worker, one core", "two workers, one core each", "one worker, two cores"
 SETUPS = {ONE: (1, 1), TWO: (2, 1), BOTH: (1, 2)}  # workers, and cores of each
 
@@ -70,7 +68,7 @@ def seconds_per_step(workers: int, cores: int) -> float:
     command = [sys.executable, __file__, f"--cores={cores}", f"--network={NETWORK.value}"]
     command += [f"--batch={BATCH.value}", f"--steps={STEPS.value}"]
     if workers > 1:
-        command = [sys.executable, str(LAUNCH), f"--workers={workers}", "--pin", "--", *command]
+        command = [sys.executable, "-m", "keras_mixsize", "launch", f"--workers={workers}", "--pin", "--", *command]
     own = sorted(os.sched_getaffinity(0))[: workers * cores]
     options = {"capture_output": True, "text": True, "preexec_fn": lambda: os.sched_setaffinity(0, own)}
     done = subprocess.run(command, timeout=900, **options)

@@ -82,8 +82,15 @@ def gpu() -> str:
         ]
         stock = f"stock step {spread(result['stock_ms'], 1)} ms, {result['stock_mib']:,} MiB; {result['rounds']} rounds"
         parts.append(f"**{result['case']}** ({stock})\n\n{table(header, rows)}")
-    about = f"{packages(facts['versions'])}; {facts['libraries']}"
-    return "\n\n".join([*parts, f"{facts['how']} Measured on {facts['versions']['machine']}; {about}."])
+    return "\n\n".join([*parts, _on_gpu(facts)])
+
+
+def _on_gpu(facts: dict) -> str:
+    """Return what the figures were measured with, and what a person noted in the file by hand."""
+    notes = [facts["how"]] if "how" in facts else []
+    libraries = [facts["libraries"]] if "libraries" in facts else []
+    about = [facts["versions"]["machine"], packages(facts["versions"]), *libraries]
+    return " ".join([*notes, f"Measured on {'; '.join(about)}."])
 
 
 def workers() -> str:
