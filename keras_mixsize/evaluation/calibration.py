@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.arguments import check_count, is_number
-from keras_mixsize.evaluation.progress import Stages
+from keras_mixsize.evaluation.progress import ProgressBar
 from keras_mixsize.evaluation.size_batches import SizeBatches
 from keras_mixsize.evaluation.statistics import (
     RunningMeans,
@@ -112,7 +112,7 @@ def measure_statistics(
     batches: int = 200,
     *,
     tolerance: float = TOLERANCE,
-    stages: Stages | None = None,
+    bar: ProgressBar | None = None,
 ) -> dict[int, Calibration]:
     """Return the statistics of training batches at each size; input and network are traced once for all of them.
 
@@ -124,7 +124,7 @@ def measure_statistics(
         sizes: sides in pixels.
         batches: at each size, at most.
         tolerance: standard error at which the statistics have settled.
-        stages: told which size is being calibrated.
+        bar: told which size is being calibrated.
     """
     check_count("batches", batches)
     if not is_number(tolerance) or not tolerance >= 0:
@@ -138,8 +138,8 @@ def measure_statistics(
         with batch_statistics(layers):
             measure, found = _measuring(model, layers), {}
             for size in sizes:
-                if stages is not None:
-                    stages.begin(f"calibrating at {size} px")
+                if bar is not None:
+                    bar.begin(f"calibrating at {size} px")
                 means = _means(layers, map(measure, itertools.islice(source.at(size), batches)), tolerance)
                 found[size] = Calibration(means.statistics(), means.count, means.error)
                 _log.info("calibrated at %d px with %d batches, standard error %.4f", size, means.count, means.error)

@@ -19,7 +19,7 @@ import tensorflow as tf
 from keras_mixsize.arguments import check_count
 from keras_mixsize.evaluation.calibration import TOLERANCE, Calibration, measure_statistics
 from keras_mixsize.evaluation.examples import View, batches_of, check_class_names
-from keras_mixsize.evaluation.progress import Stages, stages
+from keras_mixsize.evaluation.progress import ProgressBar, progress_bar
 from keras_mixsize.evaluation.report import Accuracy, SizeReport, SizeRow
 from keras_mixsize.evaluation.scoring import Scoring
 from keras_mixsize.evaluation.statistics import get_statistics, set_statistics
@@ -116,13 +116,13 @@ def _report(model: keras.Model, data, sizes: list[int], options: EvaluationOptio
         return _score(predict, scoring, examples(size))
 
     calibrations, total = None, len(sizes) * (1 if options.calibrate is None else 3)
-    with stages(total, shown=options.progress) as progress:
-        before = _each(sizes, score, "evaluating at {} px", progress)
+    with progress_bar(total, shown=options.progress) as bar:
+        before = _each(sizes, score, "evaluating at {} px", bar)
         if options.calibrate is not None:
-            limits = {"batches": options.batches, "tolerance": options.tolerance, "stages": progress}
+            limits = {"batches": options.batches, "tolerance": options.tolerance, "bar": bar}
             calibrations = measure_statistics(model, options.calibrate, sizes, **limits)
             score_calibrated = _with_statistics(model, calibrations, score)
-            after = _each(sizes, score_calibrated, "evaluating at {} px, calibrated", progress)
+            after = _each(sizes, score_calibrated, "evaluating at {} px, calibrated", bar)
     rows = [
         _row(model, size, before[size], calibrations and (calibrations[size], after[size]), options.latency)
         for size in sizes
@@ -145,10 +145,10 @@ class Scores:
     loss: float
 
 
-def _each(sizes: Sequence[int], score: Callable[[int], Scores], title: str, progress: Stages) -> dict[int, Scores]:
+def _each(sizes: Sequence[int], score: Callable[[int], Scores], title: str, bar: ProgressBar) -> dict[int, Scores]:
     found = {}
     for size in sizes:
-        progress.begin(title.format(size))
+        bar.begin(title.format(size))
         found[size] = score(size)
     return found
 

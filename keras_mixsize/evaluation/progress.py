@@ -1,10 +1,10 @@
-"""Stages: a bar on standard error that says which stage of a long call is running.
+"""Progress: a bar on standard error that says which part of a long call is running.
 
 Used by `calibration`, `evaluate` and exports.
 
-    with stages(total=2, shown=True) as found:
-        found.begin("calibrating at 24 px")
-        found.begin("evaluating at 24 px")
+    with progress_bar(total=2, shown=True) as bar:
+        bar.begin("calibrating at 24 px")
+        bar.begin("evaluating at 24 px")
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _log = logging.getLogger(__name__)
 
 
-class Stages:
-    """The stages of one call; each is a line of the log, too, at the level INFO.
+class ProgressBar:
+    """The parts of one call; each is a line of the log, too, at the level INFO.
 
     Args:
         bar: what shows them.
@@ -32,22 +32,22 @@ class Stages:
         self._task = bar.add_task("", total=total)
 
     def begin(self, name: str) -> None:
-        """Say that the next stage begins, and that the one before has ended."""
+        """Say that the next part begins, and that the one before has ended."""
         _log.info("%s", name)
         self._bar.update(self._task, description=name, completed=self._begun)
         self._begun += 1
 
 
 @contextlib.contextmanager
-def stages(total: int, *, shown: bool) -> Iterator[Stages]:
-    """Give the stages of a call, with a bar that goes away when the block ends.
+def progress_bar(total: int, *, shown: bool) -> Iterator[ProgressBar]:
+    """Show a bar for the parts of a call, which goes away when the block ends.
 
     Args:
-        total: how many stages there are.
+        total: how many parts there are.
         shown: show the bar, if standard error is a terminal or a notebook.
     """
     console = Console(stderr=True)
     hidden = not (shown and (console.is_terminal or console.is_jupyter))
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        yield Stages(bar, total)
+        yield ProgressBar(bar, total)

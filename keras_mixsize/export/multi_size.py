@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.evaluation.calibration import measure_statistics
-from keras_mixsize.evaluation.progress import stages
+from keras_mixsize.evaluation.progress import progress_bar
 from keras_mixsize.evaluation.statistics import Statistics, batch_norm_layers, get_statistics
 
 _SMALLEST = 1e-30  # probability that has a logarithm
@@ -38,8 +38,8 @@ def statistics_of_sizes(
     """
     if images is None:
         return {size: get_statistics(model) for size in sizes}
-    with stages(len(sizes), shown=progress) as found:
-        measured = measure_statistics(model, images, sizes, batches, stages=found)
+    with progress_bar(len(sizes), shown=progress) as bar:
+        measured = measure_statistics(model, images, sizes, batches, bar=bar)
     return {size: calibration.statistics for size, calibration in measured.items()}
 
 
