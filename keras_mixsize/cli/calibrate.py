@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from keras_mixsize.cli.progress import doing
+
 if TYPE_CHECKING:
     from keras_mixsize.cli.finished import Finished
     from keras_mixsize.evaluation import Accuracy
@@ -37,9 +39,10 @@ def main(arguments: Sequence[str]) -> None:
     if output.suffix != ".keras":
         raise ValueError(f"--output must have the suffix .keras, got {output}")
     import keras_mixsize as kms
-    from keras_mixsize.cli import finished
-    from keras_mixsize.cli.progress import doing
-    from keras_mixsize.evaluation.statistics import get_statistics
+
+    with doing("loading TensorFlow"):
+        from keras_mixsize.cli import finished
+        from keras_mixsize.evaluation.statistics import get_statistics
 
     run = finished.of_run(folder, (size,), DATA_DIR.value)
     before = run.test and accuracy(run, "before")
@@ -57,7 +60,6 @@ def main(arguments: Sequence[str]) -> None:
 def accuracy(run: Finished, when: str) -> Accuracy:
     """Return the accuracy at the run's size with the statistics that the network has now."""
     import keras_mixsize as kms
-    from keras_mixsize.cli.progress import doing
 
     with doing(f"evaluating at {run.sizes[0]} px, {when} calibrating"):
         report = kms.evaluate_sizes(run.model, run.test, run.sizes, window=run.window, latency=False, progress=False)

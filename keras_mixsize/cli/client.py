@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
         start = time.perf_counter()
         answer = ask(f"{URL.value.rstrip('/')}/v1/models/{MODEL.value}:predict", image, size)
         milliseconds = 1000 * (time.perf_counter() - start)
-        print(in_words(size or "unasked", answer, milliseconds), flush=True)
+        print(in_words(size or "any size", answer, milliseconds), flush=True)
 
 
 def ask(url: str, image: bytes, size: str = "") -> dict:

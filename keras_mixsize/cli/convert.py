@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from keras_mixsize.cli.progress import doing
+
 if TYPE_CHECKING:
     import keras_mixsize as kms
 
@@ -38,9 +40,10 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(
             "name one data set and an --output, as in `mixsize convert photos/train --output=shards/train`"
         )
-    import keras_mixsize as kms
+    with doing("loading TensorFlow"):
+        import keras_mixsize.sources as sources
 
-    manifest = kms.sources.convert(
+    manifest = sources.convert(
         open_source(named[0], SPLIT.value, DATA_DIR.value, DAMAGE.value),
         OUTPUT.value,
         max_side=MAX_SIDE.value,
@@ -56,7 +59,6 @@ def open_source(dataset: str, split: str, data_dir: str | None, damage: str) -> 
     import keras_mixsize as kms
     from keras_mixsize.cli.data import load_source
     from keras_mixsize.cli.names import meaning
-    from keras_mixsize.cli.progress import doing
 
     if dataset.startswith("records:"):
         return kms.sources.records(dataset.removeprefix("records:"), damage=damage)  # a folder, or a pattern of files

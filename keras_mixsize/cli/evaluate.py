@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from keras_mixsize.cli.comparison import Comparison
+from keras_mixsize.cli.progress import doing
 from keras_mixsize.cli.sizes import define_sizes
 
 FLAGS = flags.FlagValues()
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str]) -> None:
     """Evaluate what the flags name, print a table for each, and write the comparison."""
     folders = [*arguments, *(RUNS.value or [])]
     _check(folders)
-    from keras_mixsize.cli import finished  # here, because it loads TensorFlow
+    with doing("loading TensorFlow"):
+        from keras_mixsize.cli import finished
 
     def load():
         for folder in folders:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
+from keras_mixsize.cli.progress import doing, each
 from keras_mixsize.cli.sizes import define_sizes
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ def _check(arguments: Sequence[str]) -> str:
 def export(folder: str) -> None:
     """Evaluate the run in a folder, export it, check its cascade and convert it, as the flags say."""
     import keras_mixsize as kms
-    from keras_mixsize.cli import finished, held_out
-    from keras_mixsize.cli.progress import doing, each
+
+    with doing("loading TensorFlow"):
+        from keras_mixsize.cli import finished, held_out
 
     logging.getLogger("absl").setLevel(logging.WARNING)  # it tells the names of all captured weights otherwise
     run = finished.of_run(folder, SIZES.value, DATA_DIR.value)

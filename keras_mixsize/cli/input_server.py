@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from keras_mixsize.cli.progress import doing
+
 FLAGS = flags.FlagValues()
 ADDRESS = flags.DEFINE_string(
     "address", "localhost:5000", "host:port, as the training processes name it.", flag_values=FLAGS
@@ -24,7 +26,8 @@ def main(arguments: Sequence[str]) -> None:
     """Serve until a signal ends the process."""
     if arguments:
         raise ValueError(f"an input server takes no arguments but --address=host:port, got {arguments[0]!r}")
-    from keras_mixsize.input import service  # here, because it loads TensorFlow
+    with doing("loading TensorFlow"):
+        from keras_mixsize.input import service
 
     server = service.start_server(ADDRESS.value)
     print(f"{ADDRESS.value} is running", flush=True)

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from keras_mixsize.cli.progress import doing
+
 FLAGS = flags.FlagValues()
 MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "What `mixsize export` wrote; may stand without the flag.", flag_values=FLAGS
@@ -38,7 +40,8 @@ def main(arguments: Sequence[str]) -> None:
         raise ValueError(f"name one folder, that `mixsize export` wrote, as in `mixsize serve exported`; got {folders}")
     if importlib.util.find_spec("kserve") is None:
         raise ValueError(f"{INSTALL} {folders[0]}")
-    from keras_mixsize.serving.server import serve  # here, because it loads TensorFlow and KServe
+    with doing("loading TensorFlow and KServe"):
+        from keras_mixsize.serving.server import serve
 
     serve(folders[0], host=HOST.value, port=PORT.value, progress=_say)
 

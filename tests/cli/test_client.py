@@ -55,7 +55,7 @@ def test_a_line_for_each_size_names_classes_and_the_size_that_answered(url, imag
 
 def test_without_a_size_the_server_chooses(url, image, capsys):
     assert mixsize_client(f"--image={image}", f"--url={url}") == 0
-    assert capsys.readouterr().out.startswith("unasked (12 px")
+    assert capsys.readouterr().out.startswith("any size (12 px")
 
 
 def test_what_the_server_refuses_is_said(url, image, capsys):
