@@ -6,6 +6,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import types
 
 import keras
@@ -28,6 +29,12 @@ import keras_mixsize as kms
 EVIDENCE = pathlib.Path(__file__).parents[2] / "docs" / "evidence"
 EXAMPLES = 1000
 SMALL = Setting("glyphs", load=None, epochs=6)
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path_factory, monkeypatch):
+    """Keep the locks of a test to itself."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
 def phases_of(arm, setting=SMALL, examples=EXAMPLES):
@@ -267,11 +274,10 @@ def test_two_processes_share_the_grid(tmp_path):
         assert theirs
 
 
-def test_the_lock_of_a_killed_process_is_free(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
     results, run = Results(tmp_path / "runs"), Run("glyphs", "fixed", 0.1, 0)
     with results.claimed(run):
-        (lock,) = (tmp_path / "keras_mixsize_evidence").iterdir()
+        (lock,) = (pathlib.Path(tempfile.gettempdir()) / "keras_mixsize_evidence").iterdir()
     hold = f"import fcntl, time; s = open({str(lock)!r}); fcntl.flock(s, 2); print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
