@@ -10,8 +10,8 @@ The keys of a result, which is a file of JSON:
 - `setting`, `arm`, `learning_rate`, `seed`: which run it is; `command` makes it, `versions` says with what.
 - `steps`, `pixels`, `samples` (without copies): what it spent, the mean over its forks if it has any;
   `pixels_of_baseline` is what the baseline spends. `phases` and `forks` hold regime and cost of each part.
-- `test`, `validation`, `train`: by size in pixels, `count` images, of which `raw` were right with the running batch-norm
-  statistics and `correct` with those calibrated for the size. `multiply_adds`: by size, for one image.
+- `test`, `validation`, `train`: by size in pixels, `count` images, of which `raw` were right with the running
+  batch-norm statistics and `correct` with those calibrated for the size. `multiply_adds`: by size, for one image.
 - `history`: loss and accuracy on training batches by epoch, of the phases.
 - `seconds`, `cpu_seconds`: of training and of testing; the second are the ones to compare on a busy machine.
 - `settings_of_arm`, `about`: what else the run depended on.
