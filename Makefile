@@ -36,7 +36,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
 
 test-reliability: $(INSTALLED)
-	RELIABILITY_PAGE=docs/reliability.md $(BIN)/python -m pytest -m slow -s tests/test_reliability.py
+	RELIABILITY_PAGE=docs/reliability.md $(BIN)/python -m pytest -m slow -s tests/resuming/test_reliability.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

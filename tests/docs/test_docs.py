@@ -10,7 +10,7 @@ import write_docs
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-SCRIPTS = re.compile(r"(?:experiments|benchmarks|docs/tools)/(?:[a-z_]+/)?[a-z_]+\.py")
+SCRIPTS = re.compile(r"\b(?:experiments|benchmarks|docs/tools|tests)/(?:[a-z_]+/)?[a-z_]+\.py")
 
 
 @pytest.mark.parametrize("page", write_docs.PAGES)
@@ -37,7 +37,7 @@ def test_relative_links_lead_to_files(page):
     assert missing == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "Makefile"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_scripts_that_a_page_names_exist(page):
     assert [name for name in SCRIPTS.findall(page.read_text()) if not (ROOT / name).exists()] == []
 
