@@ -2,8 +2,11 @@
 
 import pytest
 import tensorflow as tf
+from networks import tiny_network
 
-from keras_mixsize.export.signatures import Answer, Limits, nearest_index
+from keras_mixsize.export.multi_size import MultiSizeNetwork, statistics_of_sizes
+from keras_mixsize.export.preprocessing import Preprocessing
+from keras_mixsize.export.signatures import Answer, Limits, make_signatures, nearest_index
 
 
 @pytest.mark.parametrize(
@@ -25,3 +28,13 @@ def test_an_answer_names_the_likeliest_classes():
 def test_limits_below_1_are_refused(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
         Limits(**{name: 0})
+
+
+def test_two_channels_have_no_signatures_of_files():
+    model = tiny_network(channels=2)
+    network = MultiSizeNetwork(model, statistics_of_sizes(model, None, [8], batches=1))
+    answer = Answer(tuple("0123456789"), top=2)
+    found = make_signatures(network, Preprocessing(), answer, Limits(), default_size=8)
+    assert set(found) == {
+        name + suffix for name in ("serving_default", "serve_8", "serve_at") for suffix in ("", "_uint8")
+    }
