@@ -19,7 +19,7 @@ import keras_mixsize as kms
 from keras_mixsize.cli.config import RunConfig
 from keras_mixsize.cli.data import load_source
 from keras_mixsize.cli.names import meaning, short_name
-from keras_mixsize.cli.progress import doing, stages
+from keras_mixsize.cli.progress import doing, parts
 from keras_mixsize.cli.results import load_run
 from keras_mixsize.cli.run import first_examples, make_dataset
 from keras_mixsize.images import Augmentation, WholeImage
@@ -138,5 +138,5 @@ def measure(finished: Finished, batches: int) -> kms.SizeReport:
     options = {"window": finished.window, "name": finished.name}
     if batches and finished.train is not None:
         options |= {"calibrate": finished.train, "batches": batches}
-    with stages():
+    with parts():
         return kms.evaluate_sizes(finished.model, test, finished.sizes, **options)

@@ -4,7 +4,7 @@ On a terminal it is a line with a spinner that goes away; elsewhere, as in a log
 
     with doing("loading exported"): ...
     for size in each((16, 24, 32), "converting {} px"): ...
-    with stages(): kms.evaluate_sizes(model, test, (16, 24, 32))
+    with parts(): kms.evaluate_sizes(model, test, (16, 24, 32))
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def doing(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def stages() -> Iterator[None]:
-    """Say which stage of an evaluation runs, in a log; on a terminal the library shows a bar by itself."""
+def parts() -> Iterator[None]:
+    """Say which part of an evaluation runs, in a log; on a terminal the library shows a bar by itself."""
     if Console(stderr=True).is_terminal:
         yield
         return

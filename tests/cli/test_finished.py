@@ -12,7 +12,6 @@ def test_a_run_comes_with_its_data_and_settings(tmp_path):
     run = finished.of_run(write_run(tmp_path, sizes=(12, 8)))
     assert (run.name, run.sizes, run.window) == ("tiny", (12, 8), WholeImage())
     assert run.train.source.num_examples == 128 and run.test.num_examples == 2000
-    assert finished.of_run(tmp_path, sizes=(20,)).sizes == (20,)
 
 
 def test_a_run_on_a_folder_comes_with_its_test_folder(tmp_path):

@@ -32,9 +32,9 @@ def test_it_ends_with_an_error(capsys):
     assert capsys.readouterr().err == "loading\n"
 
 
-def test_a_log_gets_the_librarys_stages_and_then_no_more(capsys):
+def test_a_log_gets_the_librarys_parts_and_then_no_more(capsys):
     log = logging.getLogger("keras_mixsize.evaluation.progress")
-    with progress.stages():
+    with progress.parts():
         log.info("evaluating at %d px", 16)
     log.info("evaluating at %d px", 24)
     assert capsys.readouterr().err == "evaluating at 16 px\n"
