@@ -2,7 +2,7 @@
 
     mixsize train --smoke                   # a run of seconds on the embedded images
     mixsize train photos                    # a folder per class, or train/ and val/ with such in them
-    mixsize train --config=runs/x/run.json  # that run again; flags beside it go before the file
+    mixsize train --config=runs/x/run.json  # that run again; flags go before the file
 Recipes and their settings: `mixsize train --list`, and `--list --recipe=NAME` for one in full.
 """
 

@@ -2,11 +2,14 @@
 
 import gzip
 import json
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 from scripts import ROOT, call_script, run_script
+
+import keras_mixsize as kms
 
 
 def test_train_runs_as_a_script():
@@ -14,13 +17,30 @@ def test_train_runs_as_a_script():
     assert "cifar10/resnet44/d+" in listed and "mixsize train --list --recipe=NAME" in listed
 
 
-def test_the_demo_runs_and_says_in_words_what_came_out(tmp_path):
-    done = call_script("demo.py", "--smoke", f"--output={tmp_path}")
+@pytest.mark.slow
+def test_the_demo_trains_three_networks(tmp_path):
+    assert call_script("demo.py", "--smoke", f"--output={tmp_path}").returncode == 0
     facts = json.loads((tmp_path / "demo.json").read_text())
-    assert done.returncode == 0 and [report["name"] for report in facts["reports"]] == ["baseline, 32 px", "B+", "D+"]
-    assert "fewer steps than the baseline" in facts["words"][0] and facts["words"]
-    assert (tmp_path / "accuracy_by_size.png").exists()
-    assert len((tmp_path / "accuracy_by_size.csv").read_text().splitlines()) == 1 + 3 * 2
+    assert [report["name"] for report in facts["reports"]] == ["baseline, 32 px", "B+", "D+"]
+    assert all((tmp_path / mode / "model.keras").exists() for mode in ("baseline", "b+", "d+"))
+
+
+def test_the_demo_says_in_words_what_its_three_runs_gave(tmp_path, monkeypatch):
+    facts = json.loads((ROOT / "docs/demo/demo.json").read_text())
+    reports = {report["name"]: kms.SizeReport.from_json(json.dumps(report)) for report in facts["reports"]}
+
+    def run(config):
+        pathlib.Path(config.output).mkdir(parents=True)
+        reports[config.name].to_csv(f"{config.output}/report.csv")
+        return reports[config.name]
+
+    monkeypatch.setattr("keras_mixsize.cli.run.run", run)
+    done = call_script("demo.py", f"--output={tmp_path}")
+    found = json.loads((tmp_path / "demo.json").read_text())
+    assert found["words"] == facts["words"] and found["reports"] == facts["reports"]
+    assert all(line in " ".join(done.stdout.split()) for line in facts["words"])
+    assert (tmp_path / "accuracy_by_size.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "accuracy_by_size.csv").read_text().splitlines()) == 1 + 3 * 8
 
 
 def test_the_demos_three_runs_cost_about_the_same():
@@ -80,12 +100,18 @@ def test_the_embedded_data_are_made_from_the_packages_files(tmp_path):
         np.testing.assert_array_equal(subset["test_images"], images)
 
 
-def test_the_paper_table_shows_every_row_with_the_published_sizes():
+def test_the_paper_table_shows_every_row_with_the_published_steps(monkeypatch):
+    import paper_table
+
+    monkeypatch.setattr(paper_table, "network_sizes", lambda row: (row.network, str(row.classes)))
     lines = call_script("paper_table.py").stdout.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][2:]
-    assert len(rows) == 7
-    sizes = {row[0]: (float(row[2]), float(row[3].replace(",", ""))) for row in rows if row[1] != "cifar100"}
-    published = {"resnet44": (0.66, 97), "wrn28_10": (36.5, 5200), "resnet50": (25.56, 4100)}  # millions
-    for network, expected in published.items():
-        assert sizes[network] == pytest.approx(expected, rel=0.02)
+    assert [row[0] for row in rows] == [row[2] for row in rows] and len(rows) == 7
     assert rows[0][4] == "156 / 109 / 156" and rows[0][5].startswith("156 / ")
+
+
+def test_the_paper_table_shows_the_published_sizes_of_a_network():
+    from paper_table import network_sizes
+
+    millions, multiply_adds = network_sizes(kms.presets.PAPER[0])
+    assert float(millions) == pytest.approx(0.66, rel=0.02) and float(multiply_adds) == pytest.approx(97, rel=0.02)
