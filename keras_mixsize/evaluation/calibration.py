@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from keras_mixsize.arguments import check_count, is_number
 from keras_mixsize.evaluation.progress import ProgressBar
-from keras_mixsize.evaluation.size_batches import SizeBatches
+from keras_mixsize.evaluation.size_batches import SizeBatches, TrainingImages
 from keras_mixsize.evaluation.statistics import (
     RunningMeans,
     Statistics,
@@ -33,7 +33,7 @@ from keras_mixsize.evaluation.statistics import (
 )
 from keras_mixsize.internals import batch_statistics
 
-TOLERANCE = 0.01  # standard error at which statistics have settled, in deviations of what a layer normalises
+TOLERANCE = 0.003  # standard error at which statistics have settled, in deviations of what a layer normalises
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Calibration(NamedTuple):
 
 
 def calibrate(
-    model: keras.Model, images, size: int, batches: int = 200, *, tolerance: float = TOLERANCE
+    model: keras.Model, images: TrainingImages, size: int, batches: int = 200, *, tolerance: float = TOLERANCE
 ) -> list[Statistics]:
     """Replace the batch-norm statistics by those of training batches at one size.
 
@@ -92,7 +92,7 @@ def calibrate(
 
 @contextlib.contextmanager
 def calibrated(
-    model: keras.Model, images, size: int, batches: int = 200, *, tolerance: float = TOLERANCE
+    model: keras.Model, images: TrainingImages, size: int, batches: int = 200, *, tolerance: float = TOLERANCE
 ) -> Iterator[keras.Model]:
     """Calibrate for the length of a `with` block; the old statistics come back at its end, errors included.
 
@@ -107,7 +107,7 @@ def calibrated(
 
 def measure_statistics(
     model: keras.Model,
-    images,
+    images: TrainingImages,
     sizes: Sequence[int],
     batches: int = 200,
     *,

@@ -18,10 +18,11 @@ import tensorflow as tf
 
 from keras_mixsize.arguments import check_count
 from keras_mixsize.evaluation.calibration import TOLERANCE, Calibration, measure_statistics
-from keras_mixsize.evaluation.examples import View, batches_of, check_class_names
+from keras_mixsize.evaluation.examples import Examples, View, batches_of, check_class_names
 from keras_mixsize.evaluation.progress import ProgressBar, progress_bar
 from keras_mixsize.evaluation.report import Accuracy, SizeReport, SizeRow
 from keras_mixsize.evaluation.scoring import Scoring
+from keras_mixsize.evaluation.size_batches import TrainingImages
 from keras_mixsize.evaluation.statistics import get_statistics, set_statistics
 from keras_mixsize.images.augmentations import Augmentation, WholeImage
 from keras_mixsize.training import complexity
@@ -35,7 +36,7 @@ class EvaluationOptions:
         ValueError: a count below 1, or an unknown interpolation.
     """
 
-    calibrate: object = dataclasses.field(default=None, repr=False)
+    calibrate: TrainingImages | None = dataclasses.field(default=None, repr=False)
     batches: int = 200
     tolerance: float = TOLERANCE
     batch: int = 256
@@ -59,10 +60,10 @@ class EvaluationOptions:
 
 def evaluate_sizes(
     model: keras.Model,
-    data,
+    data: Examples,
     sizes: Sequence[int],
     *,
-    calibrate=None,
+    calibrate: TrainingImages | None = None,
     batches: int = 200,
     tolerance: float = TOLERANCE,
     batch: int = 256,
@@ -107,7 +108,7 @@ def evaluate_sizes(
     return _report(model, data, _check_sizes(sizes), EvaluationOptions(**options))
 
 
-def _report(model: keras.Model, data, sizes: list[int], options: EvaluationOptions) -> SizeReport:
+def _report(model: keras.Model, data: Examples, sizes: list[int], options: EvaluationOptions) -> SizeReport:
     check_class_names(data, options.calibrate)
     scoring = Scoring.of(model)
     examples, predict = batches_of(data, options.batch, options.view), _predict_function(model)

@@ -23,6 +23,8 @@ from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.sources.arrays import ArraySource
 from keras_mixsize.sources.source import Source
 
+Examples = tuple[np.ndarray, np.ndarray] | Source | tf.data.Dataset  # what a model is tested on; see `batches_of`
+
 
 @dataclasses.dataclass(frozen=True)
 class View:
@@ -45,7 +47,7 @@ class View:
         check_choice("interpolation", self.interpolation, INTERPOLATION)
 
 
-def batches_of(data, batch: int, view: View) -> Callable[[int], Iterable]:
+def batches_of(data: Examples, batch: int, view: View) -> Callable[[int], Iterable]:
     """Return the function of a size that gives the batches of (images `[N, S, S, C]`, labels).
 
     Args:
@@ -67,7 +69,7 @@ def batches_of(data, batch: int, view: View) -> Callable[[int], Iterable]:
     raise ValueError(f"data must be (images, labels), a Source or a tf.data.Dataset of examples, got {type(data)}")
 
 
-def check_class_names(data, training) -> None:
+def check_class_names(data: Examples, training: object) -> None:
     """Raise a ValueError if both data sets name their classes, and not the same ones in the same order.
 
     Args:

@@ -22,6 +22,8 @@ from keras_mixsize.regimes.bucket import Bucket
 from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.regimes.regime import Regime
 
+TrainingImages = MixSizeDataset | np.ndarray | tf.Tensor | Iterable  # what calibration takes; see `SizeBatches`
+
 _ARRAY_BATCH = 64
 _ROUNDING = 0.5  # what a resize or the user's own augmentation may add to [0, 1]; floats of 0..255 are far above
 
@@ -36,7 +38,7 @@ class SizeBatches:
         sizes: sides in pixels.
     """
 
-    def __init__(self, images, sizes: Sequence[int]):
+    def __init__(self, images: TrainingImages, sizes: Sequence[int]):
         self._images = _drawn_anew(images, sizes) if isinstance(images, MixSizeDataset) else images
 
     def at(self, size: int) -> Iterator[tf.Tensor]:

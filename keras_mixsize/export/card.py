@@ -2,7 +2,7 @@
 
 Neighbours: `manifest`, `saved_model` (who writes it).
 
-    print(model_card(manifest))
+    print(model_card(serving.load("exported").manifest))
 """
 
 from __future__ import annotations

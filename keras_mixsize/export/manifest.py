@@ -3,8 +3,9 @@
 docs/serving.md describes each field. Neighbours: `card` (the same for people), `saved_model` (who writes it); the room
 `serving` reads it.
 
-    manifest = make_manifest(contents, multiply_adds={24: 6_900_000}, signatures={})
-    json.dumps(manifest)
+    from keras_mixsize.export.options import ExportOptions, settled
+    contents = settled(model, ExportOptions(sizes=(24,)))
+    make_manifest(contents, multiply_adds={24: 6_900_000}, signatures={})["default_size"]       # 24
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ with a row for each size, and a call takes one row: a small operation per layer 
 Neighbours: `signatures` (who calls it); the statistics come from the room `evaluation`.
 
     network = MultiSizeNetwork(model, statistics_of_sizes(model, train, [24, 32], batches=200))
-    network.logits(images, network.index(24))               # [N, classes]
+    network.logits(tf.zeros([1, 24, 24, 1]), network.index(24))             # [1, classes]
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ import tensorflow as tf
 
 from keras_mixsize.evaluation.calibration import measure_statistics
 from keras_mixsize.evaluation.progress import progress_bar
+from keras_mixsize.evaluation.size_batches import TrainingImages
 from keras_mixsize.evaluation.statistics import Statistics, batch_norm_layers, get_statistics
 
 _SMALLEST = 1e-30  # probability that has a logarithm
 
 
 def statistics_of_sizes(
-    model: keras.Model, images, sizes: Sequence[int], batches: int, *, progress: bool = False
+    model: keras.Model, images: TrainingImages | None, sizes: Sequence[int], batches: int, *, progress: bool = False
 ) -> dict[int, list[Statistics]]:
     """Return the batch-norm statistics of each size; the model is left as it was.
 

@@ -16,6 +16,7 @@ import keras
 
 from keras_mixsize.arguments import check_count
 from keras_mixsize.evaluation.report import SizeReport
+from keras_mixsize.evaluation.size_batches import TrainingImages
 from keras_mixsize.export.cascade import Cascade, FitCascade
 from keras_mixsize.export.preprocessing import Preprocessing
 from keras_mixsize.export.signatures import USUAL_LIMITS, Limits
@@ -31,7 +32,7 @@ class ExportOptions:
     """
 
     sizes: Sequence[int] | None = None
-    calibration: object = dataclasses.field(default=None, repr=False)
+    calibration: TrainingImages | None = dataclasses.field(default=None, repr=False)
     batches: int = 200
     report: SizeReport | None = None
     preprocessing: Preprocessing | None = None

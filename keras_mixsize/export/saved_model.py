@@ -27,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.evaluation.report import SizeReport
+from keras_mixsize.evaluation.size_batches import TrainingImages
 from keras_mixsize.export.card import model_card
 from keras_mixsize.export.cascade import Cascade, FitCascade, fit_cascade
 from keras_mixsize.export.manifest import describe_signature, make_manifest
@@ -45,7 +46,7 @@ def export_saved_model(
     path: str | os.PathLike,
     sizes: Sequence[int] | None = None,
     *,
-    calibration=None,
+    calibration: TrainingImages | None = None,
     batches: int = 200,
     report: SizeReport | None = None,
     preprocessing: Preprocessing | None = None,

@@ -4,8 +4,11 @@
 input), `serve_bytes` and `serve_bytes_S` (encoded files), and `serve_cascade`. Those of images take float32 in [0, 1]
 and have a twin of the suffix `_uint8`. Neighbours: `multi_size`, `preprocessing`, `cascade`; `saved_model` saves them.
 
-    functions = make_signatures(network, Preprocessing(), Answer(("cat", "dog"), top=2), USUAL_LIMITS, default_size=32)
-    functions["serve_24"](images=images)["probabilities"]
+    from keras_mixsize.evaluation.statistics import get_statistics
+    network = MultiSizeNetwork(model, {24: get_statistics(model), 32: get_statistics(model)})
+    answer = Answer(tuple("0123456789"), top=5)
+    functions = make_signatures(network, Preprocessing(), answer, USUAL_LIMITS, default_size=32)
+    functions["serve_24"](images=tf.zeros([1, 28, 28, 1]))["probabilities"]
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -32,7 +33,15 @@ def names() -> list[str]:
     return list(_BUILDERS)
 
 
-def build(name: str, *, classes: int, channels: int = 3, mean=None, std=None, **options) -> keras.Model:
+def build(
+    name: str,
+    *,
+    classes: int,
+    channels: int = 3,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    **options: Any,
+) -> keras.Model:
     """Return a network by name.
 
     Args:

@@ -7,6 +7,8 @@ Used by `efficientnet` and `amoebanet`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
@@ -32,7 +34,7 @@ class DropPath(keras.layers.Dropout):
         check_rates(rate=rate)
         super().__init__(rate, noise_shape=(None, 1, 1, 1), seed=seed, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
         return {key: value for key, value in super().get_config().items() if key != "noise_shape"}
 

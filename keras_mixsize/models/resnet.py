@@ -7,6 +7,8 @@ Neighbours: `wide_resnet` uses the same convolution and batch norm, `cifar_resne
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -60,7 +62,7 @@ def _bottleneck(x, filters: int, *, strides: int, gamma: str, stride_in: str):
     return layers.ReLU()(layers.Add()([shortcut, y]))
 
 
-def conv(x, filters: int, kernel: int, strides: int = 1):
+def conv(x: Any, filters: int, kernel: int, strides: int = 1) -> Any:
     """Return a convolution without bias, initialised He normal by fan-out, that pads `kernel // 2` pixels a side."""
     padding = "same"
     if strides > 1 and kernel > 1:  # where "same" would pad one side more than the other
@@ -69,6 +71,6 @@ def conv(x, filters: int, kernel: int, strides: int = 1):
     return layers.Conv2D(filters, kernel, strides, **options)(x)
 
 
-def batch_norm(x, gamma: str = "ones"):
+def batch_norm(x: Any, gamma: str = "ones") -> Any:
     """Return batch norm with epsilon 1e-5 and momentum 0.9."""
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)(x)

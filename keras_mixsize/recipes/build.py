@@ -11,6 +11,8 @@ Neighbours: `recipe` and `table` (the values), `loss`, the rooms `training` (the
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from keras_mixsize.arguments import check_choice
@@ -91,7 +93,7 @@ def optimizer(recipe: Recipe, train: MixSizeDataset) -> keras.optimizers.Optimiz
 
 
 def compile_model(
-    network: keras.Model, recipe: Recipe, train: MixSizeDataset, *, jit_compile: bool | str = "auto", **options
+    network: keras.Model, recipe: Recipe, train: MixSizeDataset, *, jit_compile: bool | str = "auto", **options: Any
 ) -> MixSizeModel:
     """Return the network as a MixSizeModel, compiled as the recipe says.
 

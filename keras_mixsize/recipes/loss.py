@@ -7,6 +7,8 @@ Used by `build`; registered with Keras, so that a saved model of a recipe loads.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 
@@ -31,7 +33,7 @@ class SmoothedCrossEntropy(keras.losses.Loss):
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each example: float32 `[N]` from integers `[N]` and logits `[N, classes]`."""
         labels = keras.ops.reshape(keras.ops.cast(y_true, "int32"), [-1])
         exact = keras.ops.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
@@ -43,6 +45,6 @@ class SmoothedCrossEntropy(keras.losses.Loss):
     def __repr__(self) -> str:
         return f"SmoothedCrossEntropy({self.label_smoothing:g}, name={self.name!r})"
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
         return super().get_config() | {"label_smoothing": self.label_smoothing}

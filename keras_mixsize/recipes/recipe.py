@@ -3,9 +3,9 @@
 Plain data, which loads no TensorFlow. Neighbours: `schedules` (its learning rate), `table` (the named recipes), `build`
 (what they mean in Keras).
 
-    recipe = find("cifar10/resnet44/d+").lasting(20)
+    recipe = recipes.find("cifar10/resnet44/d+").lasting(20)
     print(recipe)
-    Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+    Recipe.from_dict(recipe.to_dict()) == recipe
 """
 
 from __future__ import annotations

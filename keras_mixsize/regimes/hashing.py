@@ -11,6 +11,7 @@ without exchanging any, on every worker and after every restart. `plan` and `ima
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ WORD = 2**32
 GOLDEN = 0x9E3779B9  # 2^32 over the golden ratio: its multiples are spread evenly
 
 
-def mix(word):
+def mix(word: Any) -> Any:
     """Return the 32-bit hash of every word: each input bit flips about half of the output bits.
 
     Args:
@@ -35,7 +36,7 @@ def mix(word):
     return word ^ (word // 65536)
 
 
-def fold(first, *rest):
+def fold(first: Any, *rest: Any) -> Any:
     """Return one uint32 key from several numbers; their order matters.
 
     Args:
@@ -59,7 +60,7 @@ def seed_key(seed: int) -> np.ndarray:
     return np.random.SeedSequence(int(seed)).generate_state(1, np.uint32)
 
 
-def scramble(index, count: int, key):
+def scramble(index: Any, count: int, key: Any) -> Any:
     """Return one pass of a keyed permutation of `range(rows * columns)`, the smallest grid that holds `count`.
 
     The grid is nearly square, so less than one row lies outside `range(count)`; a caller who wants a permutation of
@@ -93,7 +94,7 @@ def _round(half, key, turn: int):
     return mix((half ^ key) + (turn + 1) * GOLDEN % WORD)
 
 
-def shuffled(index: np.ndarray, count: int, key) -> np.ndarray:
+def shuffled(index: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """Return where a keyed shuffle of `range(count)` puts each index (NumPy).
 
     Args:

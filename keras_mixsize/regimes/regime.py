@@ -14,6 +14,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ class Regime:
         return cls((Bucket(size, batch, duplicates),))
 
     @classmethod
-    def preset(cls, name: str, **solve_options) -> Regime:
+    def preset(cls, name: str, **solve_options: Any) -> Regime:
         """Return a named regime: `family/mode`, such as `"cifar/d+"` or `"imagenet144/baseline"`.
 
         Args:
@@ -149,7 +150,7 @@ class Regime:
         return cls.solve(family.sizes, grow=presets.MODES[mode], **options)
 
     @classmethod
-    def parse(cls, text: str, **solve_options) -> Regime:
+    def parse(cls, text: str, **solve_options: Any) -> Regime:
         """Return the regime that a compact text says, for command-line flags.
 
         `"32:0.3,48:0.2,24:0.3,16:0.2"` names sizes and probabilities and is solved with `solve_options`;

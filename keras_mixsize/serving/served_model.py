@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ class ServedModel:
         return f"<ServedModel {self.manifest['name']!r} of {len(self.class_names)} classes at {sizes} px>"
 
     @property
-    def network(self):
+    def network(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """The network: function of (images `[N, S, S, C]` float32, preprocessed; index of S in `sizes`, int32)."""
         return self._module.network._logits
 
@@ -106,7 +107,7 @@ class ServedModel:
         """A name per class."""
         return tuple(self.manifest["classes"])
 
-    def predict(self, images, size: int | None = None) -> Prediction:
+    def predict(self, images: np.ndarray | Sequence[bytes], size: int | None = None) -> Prediction:
         """Return the answers for a batch.
 
         Args:
@@ -125,7 +126,7 @@ class ServedModel:
         images = self._array(images)
         return self._run(("serving_default" if size is None else f"serve_{size}") + _suffix(images), images=images)
 
-    def predict_cascade(self, images) -> Prediction:
+    def predict_cascade(self, images: np.ndarray | Sequence[bytes]) -> Prediction:
         """Return the answers of the small size where it is sure, of the large one elsewhere; `sizes` says which.
 
         Takes what `predict` takes, and raises what it raises; a ValueError, too, if no cascade was exported.
