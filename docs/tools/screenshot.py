@@ -1,4 +1,4 @@
-"""Takes a picture of the web page of a running serve.py after one of its sample images was chosen.
+"""Takes a picture of the web page of a running `mixsize serve` after one of its sample images was chosen.
 
 make serve &
 pip install playwright          # and Chromium: Debian's package chromium

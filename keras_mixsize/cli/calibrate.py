@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keras_mixsize.evaluation.statistics import Statistics
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 SIZE = flags.DEFINE_integer("size", None, "Test size in pixels.", lower_bound=1, **_OWN)
 OUTPUT = flags.DEFINE_string("output", None, "File for the network; RUN/model_SIZE.keras unless given.", **_OWN)
 BATCHES = flags.DEFINE_integer("batches", 200, "Training batches to take the statistics of.", lower_bound=1, **_OWN)

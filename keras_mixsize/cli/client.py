@@ -15,11 +15,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 URL = flags.DEFINE_string("url", "http://localhost:8080", "Of the server.", **_OWN)
 MODEL = flags.DEFINE_string("model", "mixsize", "Its name on the server.", **_OWN)
 IMAGE = flags.DEFINE_string("image", None, "JPEG or PNG file; may stand without the flag.", **_OWN)

@@ -11,7 +11,7 @@ where it stopped and gives the same files. Train on shards/train and shards/test
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras_mixsize as kms
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 DATASET = flags.DEFINE_string("dataset", None, "A folder, records:PATTERN, embedded, or a name of tfds.", **_OWN)
 SPLIT = flags.DEFINE_string("split", "train", "Split of the embedded or a tfds data set.", **_OWN)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data set lies (tfds: its data_dir).", **_OWN)

@@ -10,6 +10,7 @@ accuracy_by_size.png.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -18,7 +19,7 @@ from keras_mixsize.cli.progress import doing
 from keras_mixsize.cli.sizes import define_sizes
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 RUNS = flags.DEFINE_list("runs", None, "Folders of finished runs; they may stand without the flag.", **_OWN)
 MODEL = flags.DEFINE_string("model", None, "A model file to test, in place of runs.", **_OWN)
 DATASET = flags.DEFINE_string("dataset", None, "What to test --model on: a folder of images, or a name.", **_OWN)

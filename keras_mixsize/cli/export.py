@@ -15,7 +15,7 @@ import json
 import logging
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from keras_mixsize.cli.held_out import Part
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 RUN = flags.DEFINE_string("run", None, "Folder of a finished run; may stand without the flag.", **_OWN)
 SIZES = define_sizes("Sizes in pixels; those of the run unless given.", FLAGS)
 OUTPUT = flags.DEFINE_string("output", "exported", "Folder of the versions.", **_OWN)
@@ -103,7 +103,9 @@ def write(run: Finished, report: kms.SizeReport, fitting: Part | None) -> pathli
     import keras_mixsize as kms
     from keras_mixsize.cli.held_out import classes_of, images_of
 
-    cascade = fitting and kms.FitCascade(images_of(fitting), classes_of(fitting), ACCURACY.value)
+    cascade = None
+    if fitting is not None:
+        cascade = kms.FitCascade(images_of(fitting), classes_of(fitting), ACCURACY.value)
     return kms.export_saved_model(
         run.model,
         OUTPUT.value,

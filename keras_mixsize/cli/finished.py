@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from typing import Any
 
 import keras
 
@@ -32,7 +33,7 @@ class Finished:
     Attributes:
         name: for tables and pictures.
         model: the network.
-        train: what calibrates it, or None for no calibration.
+        train: what calibrates it.
         test: what measures it, or None if there is nothing to.
         window: what of a test image it looks at.
         sizes: test sizes in pixels.
@@ -40,7 +41,7 @@ class Finished:
 
     name: str
     model: keras.Model
-    train: kms.MixSizeDataset | None
+    train: kms.MixSizeDataset
     test: kms.sources.Source | None
     window: Augmentation
     sizes: tuple[int, ...]
@@ -135,8 +136,8 @@ def measure(finished: Finished, batches: int) -> kms.SizeReport:
         ValueError: it has no test set.
     """
     test = test_of(finished)
-    options = {"window": finished.window, "name": finished.name}
-    if batches and finished.train is not None:
+    options: dict[str, Any] = {"window": finished.window, "name": finished.name}
+    if batches:
         options |= {"calibrate": finished.train, "batches": batches}
     with parts():
         return kms.evaluate_sizes(finished.model, test, finished.sizes, **options)

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import IO
 
 
 def tf_configs(hosts: Sequence[str]) -> list[str]:
@@ -55,7 +56,8 @@ class Group:
             with _only_on(cores[index]) if cores else contextlib.nullcontext():
                 self._workers.append(_start(command, config))
         self._printers = [
-            threading.Thread(target=_print_lines, args=item, daemon=True) for item in enumerate(self._workers)
+            threading.Thread(target=_print_lines, args=(index, worker.stdout), daemon=True)
+            for index, worker in enumerate(self._workers)
         ]
         for printer in self._printers:
             printer.start()
@@ -118,9 +120,9 @@ def _start(command: Sequence[str], config: str) -> subprocess.Popen:
     )
 
 
-def _print_lines(index: int, worker: subprocess.Popen) -> None:
-    with worker.stdout:
-        for line in worker.stdout:
+def _print_lines(index: int, output: IO[bytes]) -> None:
+    with output:
+        for line in output:
             sys.stdout.write(f"[{index}] {line.decode(errors='replace')}")
             sys.stdout.flush()
 

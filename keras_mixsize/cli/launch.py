@@ -16,13 +16,14 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
 from keras_mixsize.cli.group import Group, environment_of, free_addresses, shares_of_cores, tf_configs
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 WORKERS = flags.DEFINE_integer("workers", None, "Workers on this machine.", lower_bound=1, **_OWN)
 HOSTS = flags.DEFINE_list("hosts", None, "host:port of every worker, the same on all machines.", **_OWN)
 INDEX = flags.DEFINE_integer("index", None, "Which of --hosts this machine is, from 0.", lower_bound=0, **_OWN)
