@@ -70,12 +70,14 @@ _PLACES = {name: (room, name) for room, names in _ROOMS.items() for name in name
 __all__ = sorted(_PLACES)
 
 
-def __getattr__(name: str):
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room, attribute = _PLACES[name]
-    module = importlib.import_module(f"{__name__}.{room}")
-    return module if attribute is None else getattr(module, attribute)
+if not TYPE_CHECKING:  # or a type checker would take any name for a public one
+
+    def __getattr__(name: str):
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        room, attribute = _PLACES[name]
+        module = importlib.import_module(f"{__name__}.{room}")
+        return module if attribute is None else getattr(module, attribute)
 
 
 def __dir__():
@@ -100,7 +102,7 @@ _IMPORT_KERAS = tuple(
         "models",
     ]
 )
-_complete = set()
+_complete: set[str] = set()
 
 
 def _register() -> None:
