@@ -11,7 +11,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from keras_mixsize import __version__
+import keras_mixsize as kms
 from keras_mixsize.cli import command
 
 SUMMARIES = {
@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         print(overview())
         return 0
     if name == "--version":
-        print(f"keras_mixsize {__version__}")
+        print(f"keras_mixsize {kms.__version__}")
         return 0
     if name not in SUMMARIES:
         hint = command.nearest(name, tuple(SUMMARIES))

@@ -18,7 +18,7 @@ import sys
 import numpy as np
 import rich.console
 
-from keras_mixsize import __version__
+import keras_mixsize as kms
 from keras_mixsize.cli.config import RunConfig, read_config
 from keras_mixsize.files import replaced
 
@@ -50,7 +50,7 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    return found | {"keras_mixsize": __version__, "python": platform.python_version(), "machine": machine}
+    return found | {"keras_mixsize": kms.__version__, "python": platform.python_version(), "machine": machine}
 
 
 def command() -> str:

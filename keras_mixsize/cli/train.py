@@ -1,7 +1,7 @@
 """train a network at mixed image sizes, and report its accuracy at each size
 
     mixsize train --smoke                   # a run of seconds on the embedded images
-    mixsize train photos                    # a folder per class, or train/ and val/ with such in them
+    mixsize train photos                    # a folder per class, or train/ and val/ of such
     mixsize train --config=runs/x/run.json  # that run again; flags go before the file
 Recipes and their settings: `mixsize train --list`, and `--list --recipe=NAME` for one in full.
 """
