@@ -21,6 +21,7 @@ import sys
 import tempfile
 
 import input_contenders as contenders
+import input_stages
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
@@ -130,11 +131,11 @@ def measure_cores(files: list[str]) -> dict:
 def measure_stages(small: list[str], _) -> dict:
     """Return the median microseconds per image that each stage of our pipeline adds, and what is left to the step."""
     size, options = 128, {"rounds": ROUNDS.value}
-    taken = measured(contenders.stages, small, size, **options)
+    taken = measured(input_stages.stages, small, size, **options)
     whole = measured(contenders.in_turns, [QUICK], small, size, images=len(small), **options)[QUICK]
     up_to = [*(statistics.median(values) for values in taken.values()), statistics.median(whole)]
     added = dict(zip((*taken, "tf.data, draws, batching"), np.diff(up_to, prepend=0)))
-    left = statistics.median(measured(contenders.in_step, size, **options))
+    left = statistics.median(measured(input_stages.in_step, size, **options))
     return {name: round(part) for name, part in (added | {"in the step, on this CPU: flip and scale": left}).items()}
 
 

@@ -14,8 +14,7 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import psutil
@@ -165,25 +164,6 @@ def fall_idle() -> None:
             return
 
 
-def start(name: str, files: list[str], size: int, calls: int) -> None:
-    """Start a contender that `rate` measures again and again."""
-    global _started
-    _started = CONTENDERS[name](files, size, calls=calls)
-    for _ in range(4):
-        next(_started)
-
-
-def rate(seconds: float) -> float:
-    """Return the started contender's images per second of wall time, after 0.3 s in which its buffers empty."""
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < 0.3:
-        next(_started)
-    begun, made = time.perf_counter(), 0
-    while time.perf_counter() - begun < seconds:
-        made += next(_started)
-    return made / (time.perf_counter() - begun)
-
-
 def memory(files: list[str], images: int) -> dict:
     """Return the memory of this process, in MB, at tenths of many images of the regime S(144)."""
     made, process, tenths = ours(files, 144, calls=os.cpu_count()), psutil.Process(), []
@@ -193,72 +173,3 @@ def memory(files: list[str], images: int) -> dict:
             count += next(made)
         tenths.append(round(process.memory_info().rss / 1e6))
     return {"images": count, "rss_mb_by_tenth": tenths, "peak_mb": max(tenths)}
-
-
-# Where the time of the library's pipeline goes
-
-
-STAGES = ("read the file", "header", "entropy decoding", "inverse DCT and colour", "cut and resize", "round to bytes")
-
-
-def stages(files: list[str], size: int, *, rounds: int) -> dict[str, list[float]]:
-    """Return the microseconds per image up to each stage, by round, of processor time in one loop of operations.
-
-    Decoding at 1/8 stands for the entropy decoding: it has only one value per block to transform.
-    """
-    numbers = range(len(files))
-    sides = [Image.open(file).size[::-1] for file in files]
-    windows = [random_window(number, *side) for number, side in zip(numbers, sides)]
-    ratios = tf.constant([scale_of(window, size) for window in windows])
-    stored, windows = tf.constant(files), tf.constant(windows)
-    loops = {name: _loop_to(stage, stored, windows, ratios, size) for stage, name in enumerate(STAGES)}
-    turns = {name: functools.partial(per_image, loop, len(files)) for name, loop in loops.items()}
-    return alternate(turns, rounds, warm_up=1)
-
-
-def per_image(work: Callable[[], Any], images: int) -> float:
-    """Return the processor time of a call, in microseconds per image."""
-    started = time.process_time()
-    work()
-    return 1e6 * (time.process_time() - started) / images
-
-
-def in_step(size: int, *, rounds: int) -> list[float]:
-    """Return the microseconds per image that a training step takes on this CPU to finish images, by round."""
-    images = tf.zeros([BATCH, size, size, 3], tf.uint8)
-    inputs = kms.images.StepImages(images, tf.range(BATCH) % 2 == 0)
-    finish = tf.function(lambda: kms.images.to_float(kms.images.mirror_inputs(inputs)), autograph=False)
-    return alternate({"finish": lambda: per_image(finish, BATCH)}, rounds, warm_up=2)["finish"]
-
-
-def _loop_to(stage: int, stored: tf.Tensor, windows: tf.Tensor, ratios: tf.Tensor, size: int):
-    """Return a function that takes every file as far as a stage, and returns a number that depends on all of it."""
-
-    def decoded(data, window, ratio: int):
-        part = tf.maximum(window // ratio, [0, 0, 1, 1])
-        return tf.io.decode_and_crop_jpeg(data, part, channels=3, ratio=ratio)
-
-    def one(number):
-        data, window = tf.io.read_file(stored[number]), windows[number]
-
-        def at_scale():
-            scales = [lambda ratio=ratio: decoded(data, window, ratio) for ratio in SCALES]
-            return tf.switch_case(tf.reduce_sum(tf.cast(ratios[number] > SCALES, tf.int32)), scales)
-
-        made = [
-            lambda: tf.strings.length(data),
-            lambda: tf.io.extract_jpeg_shape(data),
-            lambda: decoded(data, window, 8),
-            at_scale,
-            lambda: tf.image.resize(tf.cast(at_scale(), tf.float32), [size, size]),
-            lambda: tf.cast(tf.round(tf.image.resize(tf.cast(at_scale(), tf.float32), [size, size])), tf.uint8),
-        ]
-        return tf.cast(tf.reshape(made[stage](), [-1])[0], tf.int32)
-
-    def add(number, total):
-        return number + 1, total + one(number)
-
-    def loop():
-        return tf.while_loop(lambda number, _: number < len(windows), add, (0, 0), parallel_iterations=1)[1]
-
-    return tf.function(loop, autograph=False)

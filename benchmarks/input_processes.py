@@ -12,6 +12,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import time
 
 import input_contenders as contenders
 
@@ -36,12 +37,12 @@ def racing(name: str, files: list[str], size: int, *, cores: int):
     Otherwise it would make images ahead while it waits, the more the longer.
     """
     with process_on(cores) as process:
-        process.submit(contenders.start, name, files, size, cores).result()
+        process.submit(start, name, files, size, cores).result()
         pid = process.submit(os.getpid).result()
 
         def measure() -> float:
             os.kill(pid, signal.SIGCONT)
-            found = process.submit(contenders.rate, 2.0).result()
+            found = process.submit(rate, 2.0).result()
             os.kill(pid, signal.SIGSTOP)
             return found
 
@@ -50,3 +51,25 @@ def racing(name: str, files: list[str], size: int, *, cores: int):
             yield measure
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+# In the process
+
+
+def start(name: str, files: list[str], size: int, calls: int) -> None:
+    """Start a contender that `rate` measures again and again."""
+    global _started  # a process measures one contender, from one call to the next
+    _started = contenders.CONTENDERS[name](files, size, calls=calls)
+    for _ in range(4):
+        next(_started)
+
+
+def rate(seconds: float) -> float:
+    """Return the started contender's images per second of wall time, after 0.3 s in which its buffers empty."""
+    begun = time.perf_counter()
+    while time.perf_counter() - begun < 0.3:
+        next(_started)
+    begun, made = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        made += next(_started)
+    return made / (time.perf_counter() - begun)
