@@ -17,21 +17,11 @@ import itertools
 from typing import NamedTuple
 
 import keras
+import measuring
 import numpy as np
 import tensorflow as tf
 from absl import app, flags
-from measuring import (
-    Spread,
-    alternate,
-    console,
-    measure_apart,
-    ratios,
-    read_results,
-    seconds_of,
-    show_table,
-    write_part,
-    write_results,
-)
+from measuring import Spread, alternate, console, ratios, seconds_of
 from step_contenders import buckets_of, compiled, finite, recipe_network, shape_of
 
 import keras_mixsize as kms
@@ -164,7 +154,7 @@ def show(result: dict) -> None:
         figures = [f"{row['step_ms'][1]:,.1f}", Spread(*row["ratio_per_pixel"]).text(), f"{row['step_mib']:,}"]
         rows.append([*shape, *figures, f"{row['first_step_seconds']:.1f}"])
     title = f"{result['case']}: stock step {result['stock_ms'][1]:,.1f} ms, {result['stock_mib']:,} MiB"
-    show_table(title, header, rows)
+    measuring.show_table(title, header, rows)
     console.print(f"{BARE}: {result['ratio_without_smoothing_and_decay'][1]:.3f} of stock")
 
 
@@ -180,17 +170,17 @@ def main(_):
             "gpu.py needs a GPU that TensorFlow sees; zoo.py measures on a CPU, --on_cpu tries this script"
         )
     if ONE.value:
-        write_part(OUTPUT.value, measure(*CASES.value[0].split("/")))
+        measuring.write_part(OUTPUT.value, measure(*CASES.value[0].split("/")))
         return
     options = [
         f"--{flag.name}={flag.value}" for flag in (ROUNDS, SECONDS, BASE_BATCH, ON_CPU) if flag.value is not None
     ]
-    results = read_results(OUTPUT.value).get("results", [])
+    results = measuring.read_results(OUTPUT.value).get("results", [])
     for case in CASES.value:
-        found = measure_apart(f"--cases={case}", "--one", *options)
+        found = measuring.measure_apart(f"--cases={case}", "--one", *options)
         show(found)
         results = [done for done in results if done["case"] != case] + [found]
-        write_results(OUTPUT.value, {"gpu": device(), "results": results})
+        measuring.write_results(OUTPUT.value, {"gpu": device(), "results": results})
 
 
 if __name__ == "__main__":

@@ -20,19 +20,10 @@ import tempfile
 import time
 
 import keras
+import measuring
 import numpy as np
 from absl import app, flags
-from measuring import (
-    Spread,
-    alternate,
-    console,
-    measure_apart,
-    ratios,
-    read_results,
-    say_turn,
-    write_part,
-    write_results,
-)
+from measuring import Spread, alternate, console, ratios
 from step_contenders import mixed
 
 import keras_mixsize as kms
@@ -158,7 +149,7 @@ def start_here() -> None:
     try:
         model.fit(data, epochs=1, verbose=0, callbacks=[noted, stop, resume])
     except StoppedError:
-        write_part(OUTPUT.value, {"seconds": noted.ends[0] - start, "position": model.position})
+        measuring.write_part(OUTPUT.value, {"seconds": noted.ends[0] - start, "position": model.position})
 
 
 def resume_step(directory: str) -> int:
@@ -173,7 +164,7 @@ def start_apart(saved: pathlib.Path, step: int) -> float:
         used = pathlib.Path(folder, "used")
         if step:
             shutil.copytree(saved, used)
-        measured = measure_apart(f"--child={used}", f"--start={START.value}")
+        measured = measuring.measure_apart(f"--child={used}", f"--start={START.value}")
     if measured["position"] != step + 1:
         raise ValueError(f"the start must be at step {step}, got {measured}")
     return measured["seconds"]
@@ -185,9 +176,9 @@ def measure_starts() -> dict:
         saved = {name: pathlib.Path(folder, str(step)) for name, step in STARTS.items()}
         for name, step in STARTS.items():
             if step:
-                measure_apart(f"--child={saved[name]}", f"--start={START.value}", f"--save_at={step}")
+                measuring.measure_apart(f"--child={saved[name]}", f"--start={START.value}", f"--save_at={step}")
         contenders = {name: functools.partial(start_apart, saved[name], step) for name, step in STARTS.items()}
-        seconds = alternate(contenders, ROUNDS.value, watch=say_turn)
+        seconds = alternate(contenders, ROUNDS.value, watch=measuring.say_turn)
     return {
         "network": START.value,
         "rounds": ROUNDS.value,
@@ -204,10 +195,10 @@ def main(_):
     for network, batch, window in (entry.split(":") for entry in NETWORKS.value):
         costs.append(measure_cost(network, int(batch), int(window)))
         console.print(costs[-1])
-    facts = read_results(OUTPUT.value)
+    facts = measuring.read_results(OUTPUT.value)
     facts |= {"cost": costs} if costs else {}
     facts |= {"start": measure_starts()} if ROUNDS.value else {}
-    write_results(OUTPUT.value, facts)
+    measuring.write_results(OUTPUT.value, facts)
 
 
 if __name__ == "__main__":

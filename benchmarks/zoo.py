@@ -16,20 +16,10 @@ import itertools
 from collections.abc import Callable
 
 import keras
+import measuring
 import numpy as np
 from absl import app, flags
-from measuring import (
-    Spread,
-    alternate,
-    console,
-    measure_apart,
-    ratios,
-    read_results,
-    seconds_of,
-    show_table,
-    write_part,
-    write_results,
-)
+from measuring import Spread, alternate, console, ratios, seconds_of
 from step_contenders import buckets_of, compiled, finite, recipe_network, shape_of
 
 import keras_mixsize as kms
@@ -132,28 +122,28 @@ def show(result: dict) -> None:
         ratio = Spread(*row["ratio_per_pixel"]).text(2)
         rows.append([*shape, f"{row['step_ms'][1]:,.0f}", ratio, f"{row['peak_mib']:,}"])
     plain = Spread(*result["plain_ms"]).text(0)
-    show_table(f"{result['network']}, {result['precision']}: plain step {plain} ms", header, rows)
+    measuring.show_table(f"{result['network']}, {result['precision']}: plain step {plain} ms", header, rows)
 
 
 def earlier(settings: dict) -> list[dict]:
     """Return the results that the file holds already, if they have this run's batches."""
-    facts = read_results(OUTPUT.value)
+    facts = measuring.read_results(OUTPUT.value)
     return facts.get("results", []) if settings.items() <= facts.items() else []
 
 
 def main(_):
     if ONE.value:
-        write_part(OUTPUT.value, measure(NETWORKS.value[0], CHOSEN.value[0]))
+        measuring.write_part(OUTPUT.value, measure(NETWORKS.value[0], CHOSEN.value[0]))
         return
     settings = {"imagenet_batch": BATCH.value, "cifar_batch": CIFAR_BATCH.value}
     options = [f"--{name}={value}" for name, value in (settings | {"rounds": ROUNDS.value}).items()]
     results = earlier(settings)
     for network, precision in itertools.product(NETWORKS.value, CHOSEN.value):
         case = [f"--networks={network}", f"--precisions={precision}", "--one"]
-        found = measure_apart(*case, *options) | {"rounds": ROUNDS.value}
+        found = measuring.measure_apart(*case, *options) | {"rounds": ROUNDS.value}
         show(found)
         results = [done for done in results if (done["network"], done["precision"]) != (network, precision)] + [found]
-        write_results(OUTPUT.value, settings | {"results": results})
+        measuring.write_results(OUTPUT.value, settings | {"results": results})
 
 
 if __name__ == "__main__":
