@@ -1,9 +1,10 @@
 """Chooses the demo's learning rate and padding, on training images that are neither trained on nor tested on.
 
-    python experiments/choose_demo_recipe.py --data_dir=DIR/usr/share/datasets/fashion-mnist --output=docs/demo/recipe.json
+    python experiments/choose_demo_recipe.py --data_dir=DIR/usr/share/datasets/fashion-mnist \\
+        --output=docs/demo/recipe.json
 
-Trains on the embedded 10,000 images as the demo does, and validates on the last 3,000 of the full training set (DIR as in
-make_fashion_mnist.py), none of which is embedded.
+Trains on the embedded 10,000 images as the demo does, and validates on the last 3,000 of the full training set (DIR
+as in make_fashion_mnist.py), none of which is embedded.
 """
 
 from __future__ import annotations

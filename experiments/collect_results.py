@@ -2,10 +2,10 @@
 
     python experiments/collect_results.py --runs=runs --output=docs/results/accuracy.json
 
-Looks for results.json in every folder below --runs, however deep. A row of the paper shows its own accuracies and, below, those
-of finished runs of the same recipe, calibrated, at the regime's base size: the mean over seeds, with how many. Runs of other recipes
-and data sets follow. Runs with changed settings (fewer epochs, another data set) are listed under what they were, never as
-the paper's row.
+Looks for results.json in every folder below --runs, however deep. A row of the paper shows its own accuracies and,
+below, those of finished runs of the same recipe, calibrated, at the regime's base size: the mean over seeds, with how
+many. Runs of other recipes and data sets follow. Runs with changed settings (fewer epochs, another data set) are
+listed under what they were, never as the paper's row.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def load_runs(folder: pathlib.Path) -> list[dict]:
 
 
 def facts_of(results: dict) -> dict:
-    """Return name, seed, accuracy by size, steps and time of one run, and whether its recipe was followed to the letter."""
+    """Return name, seed, accuracy by size, steps and time of one run, and whether its recipe was followed."""
     config, recipe = results["config"], Recipe.from_dict(results["config"]["recipe"])
     followed = RECIPES.get(recipe.name) == recipe and config["limit"] is None and config["dataset"] == recipe.dataset
     rows = results["report"]["rows"]

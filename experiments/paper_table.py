@@ -35,10 +35,10 @@ def network_sizes(row: PaperRow) -> tuple[str, str]:
 
 
 HEADER = ("network", "data", "M params", "M mult-adds", "paper", "share=steps", "share=samples", "authors' rounding")
-WHY = """Steps in thousands: baseline / B+ / D+. Where they differ: the paper's B+ counts lie between the two meanings of p. With
-share=steps small sizes take more samples per step, so an epoch is shorter; with share=samples the small batches of the
-large sizes need most of the steps. D+ keeps the baseline's batch in the paper; within the budget 48 px and 24 px take
-smaller ones here. "authors' rounding" is share=samples with rounding=nearest."""
+WHY = """Steps in thousands: baseline / B+ / D+. Where they differ: the paper's B+ counts lie between the two meanings
+of p. With share=steps small sizes take more samples per step, so an epoch is shorter; with share=samples the small
+batches of the large sizes need most of the steps. D+ keeps the baseline's batch in the paper; within the budget 48 px
+and 24 px take smaller ones here. "authors' rounding" is share=samples with rounding=nearest."""
 
 
 def main(arguments: list[str]) -> None:

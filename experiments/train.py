@@ -7,10 +7,10 @@
     python experiments/train.py --recipe=cifar10/resnet44/b+ --output=runs/long --resume       # again after a stop
     python experiments/train.py --list
 
-A recipe is data set, network and mode; `--list` prints them all, and each other flag changes one of its settings. ImageNet
-must be fetched by hand: make an account on image-net.org, put ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into
-DIR/downloads/manual, and tensorflow-datasets prepares them on the first start (some hours, 300 GB). PATH holds a folder per
-class, or train/ and test/ with such folders in them.
+A recipe is data set, network and mode; `--list` prints them all, and each other flag changes one of its settings.
+ImageNet must be fetched by hand: make an account on image-net.org, put ILSVRC2012_img_train.tar and
+ILSVRC2012_img_val.tar into DIR/downloads/manual, and tensorflow-datasets prepares them on the first start (some
+hours, 300 GB). PATH holds a folder per class, or train/ and test/ with such folders in them.
 
 Writes run.json (settings), results.json (with versions, plan fingerprint, history, report), report.csv, report.png,
 model.keras, log.csv and TensorBoard logs into the output folder.

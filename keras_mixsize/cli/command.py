@@ -1,9 +1,9 @@
 """What every subcommand has in common: flags from the command line or a file, help on one screen, errors in one line.
 
 A command is a module with a docstring (what it does, and an example that runs), `FLAGS`, a FlagValues of its own, and
-`main(arguments)`, which gets the positional arguments when `FLAGS` has been parsed. It loads TensorFlow inside of functions.
-A module with more flags than fit on a screen names those in `MORE` that `--help` only lists; `--helpfull` explains them.
-Neighbours: `main` finds the command, experiments/*.py run one as a script.
+`main(arguments)`, which gets the positional arguments when `FLAGS` has been parsed. It loads TensorFlow inside of
+functions. A module with more flags than fit on a screen names those in `MORE` that `--help` only lists; `--helpfull`
+explains them. Neighbours: `main` finds the command, experiments/*.py run one as a script.
 
     sys.exit(command.run(plan, ["mixsize plan", "cifar/d+", "--examples=50000"]))
 """
@@ -29,8 +29,8 @@ USER_ERROR, INTERRUPTED = 2, 130  # exit statuses, as shells and getopt have the
 def run(module: ModuleType, argv: Sequence[str]) -> int:
     """Run a command and return the exit status of the process: 0 when done, 2 after a mistake of the user's.
 
-    Mistakes are a flag that cannot be parsed, and any ValueError or OSError of the command: one line on standard error, whose
-    traceback `--debug` shows. Every other exception is one of ours and goes on with its traceback.
+    Mistakes are a flag that cannot be parsed, and any ValueError or OSError of the command: one line on standard
+    error, whose traceback `--debug` shows. Every other exception is one of ours and goes on with its traceback.
 
     Args:
         module: the command.
@@ -69,8 +69,8 @@ def nearest(word: str, known: Sequence[str]) -> str:
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     """Set the flags from the command line, forgetting what they were, and return the positional arguments.
 
-    `--flagfile=FILE` stands for the flags in a file, a line each. Flags and positional arguments may stand in any order;
-    what comes after `--` is positional.
+    `--flagfile=FILE` stands for the flags in a file, a line each. Flags and positional arguments may stand in any
+    order; what comes after `--` is positional.
 
     Raises:
         flags.Error: an unknown flag, with the nearest known one, or a value that does not fit.

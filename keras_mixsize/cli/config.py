@@ -1,7 +1,7 @@
 """RunConfig: the settings of one training run as a value, and the file that keeps them beside the results.
 
-The file, run.json, holds everything that repeats the run: `mixsize train --config=runs/x/run.json`. Loads no TensorFlow.
-Neighbours: `settings` (from flags), `run` (what it starts), `data` (what a data set's name means).
+The file, run.json, holds everything that repeats the run: `mixsize train --config=runs/x/run.json`. Loads no
+TensorFlow. Neighbours: `settings` (from flags), `run` (what it starts), `data` (what a data set's name means).
 
     config = RunConfig(recipe=kms.recipes.find("embedded/resnet8/d+"), output="runs/d+")
     write_config(config, "runs/d+/run.json")
@@ -50,7 +50,8 @@ class RunConfig:
         limit: training examples, at most; None for all.
         sampling: of the plan.
         precision: Keras's dtype policy.
-        strategy: `none`, `mirrored` (all GPUs of this machine), `multi_worker` (TF_CONFIG says which machines) or `tpu`.
+        strategy: `none`, `mirrored` (all GPUs of this machine), `multi_worker` (TF_CONFIG says which machines) or
+            `tpu`.
         tensorboard: write TensorBoard logs; needs the extra of that name.
         resume: save the state of the run every five minutes and at SIGTERM, and go on from it if it is there.
         damage: what to do with training images that cannot be used: `raise`, or `skip` and list them at the end.

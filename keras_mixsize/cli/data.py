@@ -1,6 +1,7 @@
 """The training and test images of a data set, and what is said of them before a run.
 
-Neighbours: `names` (which data set a user's word means), `downloads` (whether it can be had), `run` (trains on the images).
+Neighbours: `names` (which data set a user's word means), `downloads` (whether it can be had), `run` (trains on the
+images).
 
     load_source("folder:/home/me/photos", "train").num_examples
 """
@@ -34,9 +35,9 @@ def load_source(
     """Return the training or test examples of a data set.
 
     Args:
-        dataset: `embedded`; `fashion_mnist` (with `data_dir` the full set's IDX files, else tfds's); `clipart` (`data_dir` is
-            the folder that make_clipart.py made); `folder:PATH` (see `load_folder`); `records:PATH` (with train/ and test/ in
-            it, as convert.py writes them); or a tfds name.
+        dataset: `embedded`; `fashion_mnist` (with `data_dir` the full set's IDX files, else tfds's); `clipart`
+            (`data_dir` is the folder that make_clipart.py made); `folder:PATH` (see `load_folder`); `records:PATH`
+            (with train/ and test/ in it, as `mixsize convert` writes them); or a tfds name.
         split: `train` or `test`.
         data_dir: of the data set.
         class_names: of the training folder, for the test folder's numbers to be the same.
@@ -73,8 +74,8 @@ def load_folder(
     """Return the training or test images of the user's folder.
 
     Args:
-        root: with class folders in it; or with train/ and test/, val/, valid/ or validation/, and class folders in each. Of a
-            folder without any of these, a share is held out by a hash of each file's name.
+        root: with class folders in it; or with train/ and test/, val/, valid/ or validation/, and class folders in
+            each. Of a folder without any of these, a share is held out by a hash of each file's name.
         split: `train` or `test`.
         class_names: of the training folder, for the test folder's numbers to be the same.
         damage: `raise` or `skip`.
@@ -131,7 +132,7 @@ def _whence(root: pathlib.Path, validation: float) -> str:
 
 
 def folder_facts(dataset: str, validation: float) -> tuple[int, int, int]:
-    """Return (training images, classes, median of the shorter sides in pixels) of `folder:PATH`, for the default recipe."""
+    """Return (training images, classes, median of the shorter sides in pixels) of `folder:PATH`."""
     train, test = parts(pathlib.Path(dataset.removeprefix("folder:")))
     found = read_listing(train)
     out = held_out(found.names, validation) if test is None else np.zeros(len(found.names), bool)

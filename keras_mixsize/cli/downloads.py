@@ -50,8 +50,8 @@ def check_available(name: str, data_dir: str | None = None) -> None:
     hosts = dict.fromkeys([*(urllib.parse.urlsplit(url).hostname for url in builder.url_infos), HOST])
     if not any(can_connect(host) for host in hosts if host):
         raise OSError(
-            f"data set {name!r} is not in {place}, and {', '.join(filter(None, hosts))} cannot be reached to download it; "
-            f"put a prepared copy into {builder.data_dir}, or name the place where there is one with --data_dir"
+            f"data set {name!r} is not in {place}, and {', '.join(filter(None, hosts))} cannot be reached to download "
+            f"it; put a prepared copy into {builder.data_dir}, or name the place where there is one with --data_dir"
         )
 
 

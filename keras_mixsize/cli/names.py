@@ -1,6 +1,7 @@
 """Which data set a user's word means: a folder, shards, one of ours, or one of tensorflow-datasets.
 
-Loads no TensorFlow before there is such a folder. Neighbours: `data` (loads the images), `downloads` (tensorflow-datasets).
+Loads no TensorFlow before there is such a folder. Neighbours: `data` (loads the images), `downloads`
+(tensorflow-datasets).
 
     meaning("photos")                                   # 'folder:/home/me/photos', if there is such a folder
     short_name("folder:/home/me/photos")                # 'photos'
@@ -68,6 +69,6 @@ def _folder_or_records(path: pathlib.Path) -> str:
 
 
 def short_name(dataset: str) -> str:
-    """Return what a data set is called in names and titles: the folder's own name for `folder:PATH` and `records:PATH`."""
+    """Return what a data set is called in titles: of `folder:PATH` and `records:PATH` the folder's own name."""
     kind, colon, path = dataset.partition(":")
     return os.path.basename(os.path.abspath(path)) if colon and kind in ("folder", "records") else dataset

@@ -162,7 +162,7 @@ def evaluate(model, test, train, config: RunConfig) -> kms.SizeReport:
 
 
 def verbosity(workers: Workers | None = None) -> int:
-    """Return Keras's `verbose`: a progress bar in a terminal, a line per epoch in a file, nothing from later workers."""
+    """Return Keras's `verbose`: a bar in a terminal, a line per epoch in a file, nothing from later workers."""
     if workers is not None and not workers.is_chief:
         return 0
     return 1 if sys.stdout.isatty() else 2

@@ -1,7 +1,7 @@
 """From the flags of `mixsize train` to a RunConfig: a file or a recipe first, and what flags change in it.
 
-Loads TensorFlow only where a folder's images have to be looked at. Neighbours: `train` (the flags), `config` (the value),
-`recipes.folders` (the recipe of a folder).
+Loads TensorFlow only where a folder's images have to be looked at. Neighbours: `train` (the flags), `config` (the
+value), `recipes.folders` (the recipe of a folder).
 
     config = settings(train.FLAGS, "photos")
 """
@@ -140,7 +140,7 @@ def _regime(given: dict, recipe: Recipe, regime: Regime) -> Regime:
 
 
 def _named_after_the_data(config: RunConfig, given: dict) -> RunConfig:
-    """Return the settings; where the images are the user's own, under their name and not under that of a recipe of ours."""
+    """Return the settings; where the images are the user's own, under their name, not under a recipe's of ours."""
     if not config.dataset.startswith(PREFIXES) or "config" in given:
         return config
     recipe = dataclasses.replace(config.recipe, dataset=short_name(config.dataset))

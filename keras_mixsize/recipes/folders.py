@@ -1,7 +1,7 @@
 """The recipe for a folder of images that no one has tuned: chosen from their number, their size and the machine.
 
-A pure function on plain data, each choice with its reason; loads no TensorFlow. Neighbours: `table` (recipes with names),
-`regimes` (what the sizes become).
+A pure function on plain data, each choice with its reason; loads no TensorFlow. Neighbours: `table` (recipes with
+names), `regimes` (what the sizes become).
 
     facts = FolderFacts("photos", examples=1500, classes=3, side=480, cores=8, gpu=False)
     print(choose(facts))                        # a line for each choice, with its reason and the flag that changes it

@@ -81,8 +81,8 @@ def split_folder(
         count, of_class = int(out[found.labels == number].sum()), int((found.labels == number).sum())
         if count in (0, of_class):
             raise ValueError(
-                f"class {name!r} has {of_class} images, of which validation={share:g} holds out {count}; add images, take "
-                "another share, or put them into train/ and val/ yourself"
+                f"class {name!r} has {of_class} images, of which validation={share:g} holds out {count}; add images, "
+                "take another share, or put them into train/ and val/ yourself"
             )
     source = FileSource(found.files, found.labels, found.class_names, channels=channels, damage=damage)
     check_sides(found.sides, source.damage, found.files.__getitem__)
