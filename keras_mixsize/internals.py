@@ -1,8 +1,8 @@
 """What Keras and TensorFlow do not promise: the only file that touches it, one small function for each use.
 
-Each says which public way was looked for in Keras 3.15.1 and TensorFlow 2.21, and raises a RuntimeError, at its first use
-and not at the import, where the thing is missing or behaves otherwise. `tests/test_internals.py` holds the good case and
-the guard of each. Knows nothing of the package; used by every room that trains, reads or keeps a Keras model.
+Each says which public way was looked for in Keras 3.15.1 and TensorFlow 2.21, and raises a RuntimeError, at its first
+use and not at the import, where the thing is missing or behaves otherwise. `tests/test_internals.py` holds the good
+case and the guard of each. Knows nothing of the package; used by every room that trains, reads or keeps a Keras model.
 
     for layer in layers_of(model): ...                  # nested ones too
     aggregate_beforehand(optimizer); apply_aggregated(optimizer, gradients, weights)
@@ -42,7 +42,8 @@ def _check_has(owner, name: str, need: str) -> None:
 def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
     """Return all layers of a model, nested ones included, in Keras's order.
 
-    Public: `model.layers`, which has no layers that are parts of a layer other than a model, such as a block of one's own.
+    Public: `model.layers`, which has no layers that are parts of a layer other than a model, such as a block of one's
+    own.
 
     Raises:
         RuntimeError: Keras lists them no more, or leaves some out.
@@ -60,8 +61,8 @@ def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
 def batch_statistics(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
     """Let BatchNormalization layers normalise with batch statistics, and store them, whatever `training` says.
 
-    Public: `model(images, training=True)`, which turns on dropout and stochastic depth as well. So `call` of each layer is
-    replaced, which works as long as Keras looks it up in the layer at each call.
+    Public: `model(images, training=True)`, which turns on dropout and stochastic depth as well. So `call` of each layer
+    is replaced, which works as long as Keras looks it up in the layer at each call.
 
     Raises:
         RuntimeError: at the end of the block, if Keras called none of the layers that way.
@@ -116,8 +117,8 @@ class PreparedModel(keras.Model):
         self.prepared = True
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        # Under a strategy Keras would read a batch of the running iterator and average it over replicas, which needs equal
-        # shapes; with everything made there is nothing left to do. No public way: `fit` calls it in any case.
+        # Under a strategy Keras would read a batch of the running iterator and average it over replicas, which needs
+        # equal shapes; with everything made there is nothing left to do. No public way: `fit` calls it in any case.
         if not self.prepared:
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
@@ -125,8 +126,8 @@ class PreparedModel(keras.Model):
 def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
     """Return the metrics that `compile` was given, as objects; they have their names once the model is prepared.
 
-    Public: `model.metrics`, where they are one object of an unnamed kind, and `get_compile_config()`, where they are as the
-    user wrote them, such as "accuracy", which is another metric for each shape of the outputs.
+    Public: `model.metrics`, where they are one object of an unnamed kind, and `get_compile_config()`, where they are as
+    the user wrote them, such as "accuracy", which is another metric for each shape of the outputs.
 
     Raises:
         RuntimeError: Keras keeps them elsewhere.
@@ -156,8 +157,8 @@ class _Aggregated:
 def aggregate_beforehand(optimizer: keras.optimizers.Optimizer) -> None:
     """Tell an optimizer that its gradients will be summed over replicas already; it would sum them once more.
 
-    Public: nothing. `apply` of Keras 3 has no `skip_gradients_aggregation` as that of Keras 2 had; a division by the number
-    of replicas would undo the second sum, at the price of a second all-reduce in each step.
+    Public: nothing. `apply` of Keras 3 has no `skip_gradients_aggregation` as that of Keras 2 had; a division by the
+    number of replicas would undo the second sum, at the price of a second all-reduce in each step.
 
     Raises:
         RuntimeError: this Keras sums in another way.
@@ -209,8 +210,8 @@ def call_on_replicas(strategy: tf.distribute.Strategy, function, args: tuple) ->
 class WrappedDataset(tf.data.Dataset):
     """A tf.data.Dataset that is another one, for subclasses that add to it.
 
-    Public: `tf.data.experimental.to_variant` gives what the constructor takes. There is no public way to be a dataset for
-    Keras, which asks for the class, without the two abstract methods below, of which `_inputs` is private.
+    Public: `tf.data.experimental.to_variant` gives what the constructor takes. There is no public way to be a dataset
+    for Keras, which asks for the class, without the two abstract methods below, of which `_inputs` is private.
 
     Args:
         dataset: the one that is wrapped.
@@ -240,8 +241,9 @@ class WrappedDataset(tf.data.Dataset):
 def keras_asks_without_steps() -> bool:
     """Return whether Keras asks a dataset for its length because `fit` or `evaluate` was given no number of steps.
 
-    To be called by `cardinality` of the dataset. Public: nothing. Keras asks for the length in any case, takes an infinite
-    one for one that it does not know, and trains on a single endless epoch; a finite one makes it start over each epoch.
+    To be called by `cardinality` of the dataset. Public: nothing. Keras asks for the length in any case, takes an
+    infinite one for one that it does not know, and trains on a single endless epoch; a finite one makes it start over
+    each epoch.
 
     Raises:
         RuntimeError: Keras asks, but not as it did.
@@ -269,8 +271,9 @@ def keras_asks_without_steps() -> bool:
 def checkpoint_values(prefix: str, count: int) -> list[np.ndarray]:
     """Return the values that `tf.train.Checkpoint(values=[...]).write(prefix)` has written, in their order.
 
-    Public: `Checkpoint.read`, into variables whose shapes and dtypes must be known before, and `tf.train.load_checkpoint`,
-    which finds a value by the key that TensorFlow gave it: that form of key is the only thing not promised.
+    Public: `Checkpoint.read`, into variables whose shapes and dtypes must be known before, and
+    `tf.train.load_checkpoint`, which finds a value by the key that TensorFlow gave it: that form of key is the only
+    thing not promised.
 
     Args:
         prefix: path of the files without their endings.

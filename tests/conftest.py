@@ -43,13 +43,19 @@ def small_files(small_arrays):
     return kms.sources.BytesSource([tf.io.encode_png(image).numpy() for image in images], labels, channels=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def regime():
     """Three small buckets with all of batch, duplicates and size varying."""
     return kms.Regime.parse("16x16x2:0.5,24x12x1:0.25,32x8x1:0.25")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def one_bucket(small_arrays):
+    """300 images in one small bucket: 19 steps an epoch, one trace."""
+    return kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(8, 16), seed=7)
+
+
+@pytest.fixture(scope="session")
 def train(small_arrays, regime):
     """300 images under the small regime."""
     return kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, seed=7)

@@ -28,6 +28,7 @@ LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 SINGLE = tf.distribute.get_strategy()
 STRATEGY = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(REPLICAS)])
 RATE, MOMENTUM, L2 = 0.1, 0.9, 1e-3
+STEPS = 12  # of an epoch; every bucket is among them
 
 
 def network(synchronized):
@@ -97,7 +98,8 @@ class Notes(keras.callbacks.Callback):
 
 
 def emulate(parts, steps):
-    """Train as `make_model` does, in plain TensorFlow on one device, with batch norm for each part of a batch by itself.
+    """Train as `make_model` does, in plain TensorFlow on one device, with batch norm for each part of a batch by
+    itself.
 
     Returns:
         What `Notes` notes, with a copy of the statistics for each part.
@@ -146,10 +148,10 @@ def compare(noted, expected):
     return found
 
 
-def noted_run(model, train=None, **options):
+def noted_run(model, train=None):
     """Train for an epoch and return what each step left."""
     notes = Notes()
-    model.fit(train or data(), epochs=1, verbose=0, callbacks=[notes], **options)
+    model.fit(train or data(), epochs=1, steps_per_epoch=STEPS, verbose=0, callbacks=[notes])
     return notes.steps
 
 
@@ -242,8 +244,8 @@ def elastic_difference(whole, first, second):
         resume = kms.callbacks.Resume(directory, every_steps=4)
         start, end = (make_model(strategy, synchronized=strategy is not SINGLE) for strategy in (first, second))
         with contextlib.suppress(StopIteration):
-            start.fit(data(), epochs=1, verbose=0, callbacks=[Stop(), resume])
-        left = end.fit(data(), epochs=1, verbose=0, callbacks=[resume]).history
+            start.fit(data(), epochs=1, steps_per_epoch=STEPS, verbose=0, callbacks=[Stop(), resume])
+        left = end.fit(data(), epochs=1, steps_per_epoch=STEPS, verbose=0, callbacks=[resume]).history
     logs = [float(keras.ops.convert_to_numpy(model.metrics[0].result())) for model in (whole, end)]
     images = [float(keras.ops.convert_to_numpy(model.metrics[0].count)) for model in (whole, end)]
     assert start.position == 10 and end.position == whole.position and images[0] == images[1] and left["loss"]
@@ -253,7 +255,7 @@ def elastic_difference(whole, first, second):
 def xla_facts():
     """Return how far steps whose forward and backward XLA compiled are from those that it did not."""
     plain, compiled = make_model(synchronized=False), make_model(synchronized=False, jit_compile=True)
-    steps = compare(*(noted_run(model, steps_per_epoch=12) for model in (compiled, plain)))  # of all buckets
+    steps = compare(*(noted_run(model) for model in (compiled, plain)))
     traces = compiled.trace_count
     return {"steps": steps, "traces": traces, "collectives": collectives(compiled), "nan": nan_changed(compiled)}
 
@@ -268,18 +270,18 @@ def main():
     facts = {"traces_after_warm_up": separate.trace_count}
     expected, train = noted_run(single), data()
     facts["synchronised"] = compare(noted_run(synchronised), expected)
-    facts["separate"] = compare(noted_run(separate), emulate(REPLICAS, train.steps_per_epoch))
+    facts["separate"] = compare(noted_run(separate), emulate(REPLICAS, STEPS))
     before = copies(separate)
     separate.warm_up(REGIME)
     facts["warm_up_changed"] = difference(before, copies(separate))
     finished = files(image_map=lambda image, seed: image)
-    facts["files"] = compare(*(noted_run(make_model(), train, steps_per_epoch=12) for train in (files(), finished)))
-    facts["emulation_of_one"] = compare(emulate(1, train.steps_per_epoch), expected)
+    facts["files"] = compare(*(noted_run(make_model(), train) for train in (files(), finished)))
+    facts["emulation_of_one"] = compare(emulate(1, STEPS), expected)
     norms = [float(model.smoothing_state.norm) for model in (synchronised, single)]
     facts["norm_difference"] = abs(norms[0] - norms[1]) / norms[1]
-    history = separate.fit(train, epochs=1, verbose=0).history
+    history = separate.fit(train, epochs=1, steps_per_epoch=STEPS, verbose=0).history
     facts |= {"traces": separate.trace_count, "buckets": len(REGIME.buckets), "history": sorted(history)}
-    steps = range(train.steps_per_epoch, 2 * train.steps_per_epoch)
+    steps = range(STEPS, 2 * STEPS)
     facts["planned_images"] = sum(train.plan.at(step).bucket.images for step in steps)
     facts["metric_images"] = float(keras.ops.convert_to_numpy(separate.metrics[0].count))
     facts["collectives"] = {"separate": collectives(separate), "synchronised": collectives(synchronised)}

@@ -1,6 +1,6 @@
 """One worker of a MultiWorkerMirroredStrategy, or a process alone; prints what it saw as JSON. Run by test_workers.py.
 
-python ../experiments/launch.py --workers=2 -- python multi_worker.py '{"devices": 1}'
+mixsize launch --workers=2 -- python multi_worker.py '{"devices": 1}'
 """
 
 import hashlib

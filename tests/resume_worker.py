@@ -1,4 +1,4 @@
-"""Trains with Resume and says what came out; test_callbacks.py and test_reliability.py kill it and start it again.
+"""Trains with Resume and says what came out; test_resume.py and test_reliability.py kill it and start it again.
 
 python resume_worker.py '{"directory": "run", "log": "log.jsonl", "kill": {"where": "step", "at": 17}}'
 
@@ -21,7 +21,6 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 import tensorflow as tf
 
-LAUNCH = pathlib.Path(__file__).parent.parent / "experiments" / "launch.py"
 REGIME = "16x16x2:0.5,24x12x1:0.25,32x8x1:0.25"
 OPTIONS = {
     "epochs": 2,
@@ -39,7 +38,7 @@ def run_worker(directory, kill=None, **options):
     """Run this file in a process of its own; return its exit status and the JSON it printed, if it lived to."""
     options |= {"directory": str(directory / "run"), "log": str(directory / "log.jsonl"), "kill": kill}
     command = [sys.executable, "-W", "ignore", __file__, json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     if done.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGTERM):
         raise RuntimeError(done.stderr[-3000:])
     return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
@@ -48,9 +47,9 @@ def run_worker(directory, kill=None, **options):
 def run_workers(count, directory, kill=None, launcher_flags=(), **options):
     """Do what `run_worker` does with so many workers of one machine; the JSON is a list, of each worker."""
     options |= {"directory": str(directory / "run"), "log": str(directory / "log.jsonl"), "kill": kill}
-    command = [sys.executable, str(LAUNCH), f"--workers={count}", *launcher_flags, "--"]
+    command = [sys.executable, "-m", "keras_mixsize", "launch", f"--workers={count}", *launcher_flags, "--"]
     command += [sys.executable, "-W", "ignore", __file__, json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
     if done.returncode not in (0, 128 + signal.SIGKILL, 128 + signal.SIGTERM):
         raise RuntimeError(done.stdout[-3000:] + done.stderr[-3000:])
     last = {line[1]: line[4:] for line in done.stdout.splitlines() if line[:1] == "["}

@@ -66,7 +66,8 @@ def run_and_select(condition: tf.Tensor, function: Callable, variables: Sequence
 def read_copies(strategy: tf.distribute.Strategy, variables: Sequence) -> list[list]:
     """Return the copy of each variable that every replica of this worker has, as arrays.
 
-    Keras mirrors variables but lets each replica update its own batch-norm statistics and metrics, so copies may differ.
+    Keras mirrors variables but lets each replica update its own batch-norm statistics and metrics, so copies may
+    differ.
     """
     locally = strategy.experimental_local_results
     return [[copy.numpy() for copy in locally(variable.value)] for variable in variables]

@@ -167,8 +167,8 @@ def batches_of_worker(strategy: tf.distribute.Strategy, data):
 
     Args:
         strategy: of the model.
-        data: a MixSizeDataset that is not sharded yet, of batches that the workers and replicas share evenly; anything else
-            is returned as it is, for Keras to share out.
+        data: a MixSizeDataset that is not sharded yet, of batches that the workers and replicas share evenly; anything
+            else is returned as it is, for Keras to share out.
     """
     if not _is_shared(strategy, data):
         return data

@@ -1,7 +1,8 @@
 """StepImages: decoded images on their way into a training step, which mirrors them there.
 
-A file's images travel as bytes that are not mirrored yet, a quarter of the memory of finished floats. `decoding` makes them
-if `Transform.in_step` says so; tf.data, tf.distribute, tf.function and Keras carry them as the tuple that they are.
+A file's images travel as bytes that are not mirrored yet, a quarter of the memory of finished floats. `decoding` makes
+them if `Transform.in_step` says so; tf.data, tf.distribute, tf.function and Keras carry them as the tuple that they
+are.
 
     inputs = StepImages(images, mirrored)       # uint8 [N, S, S, C], bool [N]
     mirror_inputs(inputs)                       # uint8 [N, S, S, C], as the input pipeline would have finished them

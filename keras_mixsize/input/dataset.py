@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +22,7 @@ from keras_mixsize import sources
 from keras_mixsize.arguments import check_count
 from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop
 from keras_mixsize.images.transform import Transform
-from keras_mixsize.input.steps import batches
+from keras_mixsize.input.steps import batches, loader
 from keras_mixsize.internals import WrappedDataset, keras_asks_without_steps
 from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.regimes.regime import Regime
@@ -47,6 +48,8 @@ class MixSizeDataset(WrappedDataset):
         transform: augmentation, interpolation, dtype and the user's own maps.
         start: the first step.
         parallel_calls: steps prepared at the same time.
+        load: the `steps.loader` of another dataset of the same source, plan and transform, to trace the input once for
+            both.
 
     Raises:
         ValueError: a plan for another number of examples, or a batch that its workers cannot share evenly.
@@ -60,6 +63,7 @@ class MixSizeDataset(WrappedDataset):
         *,
         start: int = 0,
         parallel_calls: int = tf.data.AUTOTUNE,
+        load: Callable | None = None,
     ):
         if plan.num_examples != source.num_examples:
             raise ValueError(f"plan is for {plan.num_examples} examples, but the source has {source.num_examples}")
@@ -69,7 +73,9 @@ class MixSizeDataset(WrappedDataset):
         self.transform = transform
         self.start = start
         self.parallel_calls = parallel_calls
-        super().__init__(batches(source, plan, transform, start, parallel_calls))
+        self._load = loader(source, plan, transform) if load is None else load
+        stateless = transform.image_map is None and transform.batch_map is None
+        super().__init__(batches(self._load, plan, start, parallel_calls, stateless=stateless))
 
     def __reduce__(self):
         """Return what makes an equal dataset: pickled and copied are source, plan and transform, not the graph."""
@@ -111,7 +117,7 @@ class MixSizeDataset(WrappedDataset):
 
     @classmethod
     def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Regime, **options) -> MixSizeDataset:
-        """Return the training batches of images in memory; see `ArraySource` for them, `from_source` for the options."""
+        """Return the training batches of images in memory, see `ArraySource`; options are those of `from_source`."""
         return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
 
     @classmethod
@@ -166,11 +172,12 @@ class MixSizeDataset(WrappedDataset):
     def for_step(self) -> MixSizeDataset:
         """Return the same batches as `MixSizeModel.fit` takes them: decoded files as bytes, not mirrored yet.
 
-        Instead of images there are then `images.StepImages`, a quarter of the bytes that floats are. `MixSizeModel` takes
-        them, and `images.mirror_inputs` makes images of them. Nothing changes where images are in memory, decoded
+        Instead of images there are then `images.StepImages`, a quarter of the bytes that floats are. `MixSizeModel`
+        takes them, and `images.mirror_inputs` makes images of them. Nothing changes where images are in memory, decoded
         exactly, or changed by `image_map` or `batch_map`.
         """
-        return self._changed(transform=dataclasses.replace(self.transform, in_step=self.transform.can_be_in_step))
+        leaves_flip = self.transform.can_be_in_step and not isinstance(self.source, sources.ArraySource)
+        return self._changed(transform=dataclasses.replace(self.transform, in_step=leaves_flip))
 
     def at_size(self, size: int, batch: int | None = None) -> MixSizeDataset:
         """Return batches of the same examples and augmentation at one size, for batch-norm calibration.
@@ -190,10 +197,18 @@ class MixSizeDataset(WrappedDataset):
         return min(max(32, self.plan.regime.base.cost // size**2), self.source.num_examples)
 
     def _changed(self, **changes) -> MixSizeDataset:
-        """Return the dataset with other arguments; itself where none changes, because tracing the input takes seconds."""
-        now = {name: getattr(self, name) for name in ("plan", "transform", "start", "parallel_calls")}
+        """Return the dataset with other arguments; itself where none changes."""
+        now = {
+            "plan": self.plan,
+            "transform": self.transform,
+            "start": self.start,
+            "parallel_calls": self.parallel_calls,
+        }
         changed = now | changes
-        return self if changed == now else MixSizeDataset(self.source, **changed)
+        if changed == now:
+            return self
+        same_steps = changed["plan"] is self.plan and changed["transform"] is self.transform
+        return MixSizeDataset(self.source, **changed, load=self._load if same_steps else None)
 
     # tf.data.Dataset
 

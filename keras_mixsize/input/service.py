@@ -1,9 +1,10 @@
 """The same batches from other processes and machines: tf.data service, without giving up the plan's order.
 
 For when one host's cores cannot feed its accelerators. There are W servers, each a dispatcher and a worker of tf.data
-service in one process. Server w makes the steps w, w + W, w + 2W, ...; a consumer (training process) takes them in turn, so
-the batches are bitwise those of the direct pipeline, and several consumers get their rows of the same step, hence the same
-bucket. (One dispatcher for all workers would be less to start, but tf.data lets a fast worker overtake a slow one then.)
+service in one process. Server w makes the steps w, w + W, w + 2W, ...; a consumer (training process) takes them in
+turn, so the batches are bitwise those of the direct pipeline, and several consumers get their rows of the same step,
+hence the same bucket. (One dispatcher for all workers would be less to start, but tf.data lets a fast worker overtake a
+slow one then.)
 
 On one machine, start the servers in terminals of their own, or with `&`; then train:
 
@@ -13,11 +14,12 @@ On one machine, start the servers in terminals of their own, or with `&`; then t
     batches = from_service(train.for_step(), ["localhost:5000", "localhost:5001"])   # bytes, for MixSizeModel
     model.fit(batches, epochs=90, steps_per_epoch=train.steps_per_epoch)
 
-On several machines, start each server with a name of its machine that the consumers can reach, `--address=worker1:5000`. The
-data must lie under the same paths on all machines, and all need the same versions of TensorFlow and of this package. With
-several training processes, each calls `from_service(train, servers, consumers=count, consumer=own_number, job="a new name")`.
-A run that goes on after an interruption starts at its step, `from_service(train.starting_at(step), servers)`. The service has
-no encryption and no password: use it in a network that you trust.
+On several machines, start each server with a name of its machine that the consumers can reach,
+`--address=worker1:5000`. The data must lie under the same paths on all machines, and all need the same versions of
+TensorFlow and of this package. With several training processes, each calls `from_service(train, servers,
+consumers=count, consumer=own_number, job="a new name")`. A run that goes on after an interruption starts at its step,
+`from_service(train.starting_at(step), servers)`. The service has no encryption and no password: use it in a network
+that you trust.
 
 Neighbours: `dataset` (the steps, and how one is loaded).
 """
@@ -78,21 +80,21 @@ def from_service(
     """Return a dataset's batches, made by servers.
 
     Args:
-        dataset: what to make; its own `start` is the first step. The input graph travels to the servers with labels and file
-            names in it, so images in memory must stay below 2 GiB; shards and files have no such limit.
+        dataset: what to make; its own `start` is the first step. The input graph travels to the servers with labels and
+            file names in it, so images in memory must stay below 2 GiB; shards and files have no such limit.
         servers: their addresses, `host:port`; in the same order in all consumers.
         consumers: training processes that share the batches; each gets its rows of every step.
         consumer: this process's number, in [0, consumers).
         job: the same new name in all consumers; may be left out for one.
 
     Returns:
-        An endless dataset of (images, labels) as `dataset`, or `dataset.shard(consumers, consumer)`, gives. It can be iterated
-        again only under another job name.
+        An endless dataset of (images, labels) as `dataset`, or `dataset.shard(consumers, consumer)`, gives. It can be
+        iterated again only under another job name.
 
     Raises:
-        ValueError: no server, numbers out of range, no job name for several consumers, a dataset that is sharded already, or
-            the policy to skip damaged images, whose list other processes could not write to, or ArrayRecord files, which
-            Python reads; convert the data instead.
+        ValueError: no server, numbers out of range, no job name for several consumers, a dataset that is sharded
+            already, or the policy to skip damaged images, whose list other processes could not write to, or ArrayRecord
+            files, which Python reads; convert the data instead.
         tf.errors.FailedPreconditionError: when it runs, if the job's name was used before.
         tf.errors.InvalidArgumentError: when it runs, if a server gives another step than the plan's next.
     """

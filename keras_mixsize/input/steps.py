@@ -2,11 +2,13 @@
 
 Used by `dataset` and, step by step on other processes, by `service`. Neighbours: `drawing`, `sources`.
 
-    batches(source, plan, transform, start=0, parallel_calls=2)     # (images, labels), without end
+    load = loader(source, plan, transform)
+    batches(load, plan, start=0, parallel_calls=2, stateless=True)      # (images, labels), without end
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -19,26 +21,24 @@ from keras_mixsize.input.drawing import draw_bucket, draw_samples, draw_seeds
 from keras_mixsize.regimes.plan import Plan
 
 
-def batches(
-    source: sources.Source, plan: Plan, transform: Transform, start: int, parallel_calls: int
-) -> tf.data.Dataset:
-    """Return the endless dataset of a plan's batches, (images `[B*D, S, S, C]`, labels `[B*D]`) or what stands for images.
+def batches(load: Callable, plan: Plan, start: int, parallel_calls: int, *, stateless: bool) -> tf.data.Dataset:
+    """Return the endless dataset of a plan's batches, (images `[B*D, S, S, C]`, labels `[B*D]`) or what stands for
+    images.
 
     Args:
-        source: where the examples come from.
+        load: the `loader` of the plan.
         plan: which examples and which bucket each step takes; a sharded plan gives the worker's rows.
-        transform: augmentation, interpolation, dtype and the user's own maps.
         start: the first step, at or above 0.
         parallel_calls: steps prepared at the same time.
+        stateless: whether nothing in the graph keeps state, although TensorFlow thinks so of reading and attempting
+            images.
     """
-    load = loader(source, plan, transform)
     load_own = tf.autograph.experimental.do_not_convert(lambda _, bucket, sample: load(bucket, sample, plan.worker))
     loaded = step_stream(plan, start).map(load_own, num_parallel_calls=parallel_calls, deterministic=True)
     options = tf.data.Options()
     # The rows of a step belong to the plan: tf.distribute may split a batch, but never hand out steps.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    if transform.image_map is None and transform.batch_map is None:
-        # Reading and attempting images counts as stateful in TensorFlow, but nothing in this graph keeps state.
+    if stateless:
         options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     endless = loaded.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return endless.with_options(options).prefetch(tf.data.AUTOTUNE)
@@ -58,14 +58,19 @@ def step_stream(plan: Plan, start: int) -> tf.data.Dataset:
 
 
 def loader(source: sources.Source, plan: Plan, transform: Transform) -> Callable:
-    """Return the function from (bucket's index, first sample, worker) to the worker's images and labels of that step."""
+    """Return the function from (bucket's index, first sample, worker) to the worker's images and labels of that step.
+
+    It is traced once, however many datasets begin at another step of the same plan.
+    """
     sizes = tf.constant([bucket.size for bucket in plan.regime.buckets])
     batches = tf.constant(plan.batches)
     duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
     with tf.device("CPU:0"):
         labels = tf.constant(source.labels)
 
-    @tf.autograph.experimental.do_not_convert
+    bucket, sample, worker = (tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.int64, tf.int64))
+
+    @functools.partial(tf.function, input_signature=[bucket, sample, worker], autograph=False)
     def load(bucket, sample, worker):
         low, high = (batches[bucket] * (worker + end) // plan.workers for end in (0, 1))
         stream = tf.range(sample + low, sample + high)

@@ -1,8 +1,8 @@
 """Checkpoints on disk: each replaced whole, checked when it is read, the last few kept.
 
-A checkpoint is a folder `step-0000000120` of TensorFlow's checkpoint files and `facts.json`, which holds what the caller
-wants to know of them and their SHA-256 sums. It is written under another name and then renamed, so a folder of that name
-is complete. Used by `resume`; knows nothing of models.
+A checkpoint is a folder `step-0000000120` of TensorFlow's checkpoint files and `facts.json`, which holds what the
+caller wants to know of them and their SHA-256 sums. It is written under another name and then renamed, so a folder of
+that name is complete. Used by `resume`; knows nothing of models.
 
     write(directory, 120, arrays, {"seed": 0})
     prune(directory, keep=3)

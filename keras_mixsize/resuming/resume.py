@@ -1,7 +1,7 @@
 """Resume: a run that was stopped goes on in the middle of its epoch, bitwise as if it had not been.
 
-Neighbours: `checkpoints` (the files), `replicas` (each replica's copy), `workers` (what several processes must do at the
-same step), `training`, whose fit asks Resume where to start.
+Neighbours: `checkpoints` (the files), `replicas` (each replica's copy), `workers` (what several processes must do at
+the same step), `training`, whose fit asks Resume where to start.
 
     model.fit(train, epochs=200, callbacks=[kms.callbacks.Resume("run/")])    # the same line starts and goes on
 """
@@ -51,16 +51,17 @@ class Progress:
 class Resume(keras.callbacks.Callback):
     """Saves the whole state of a training run, and lets `MixSizeModel.fit` go on from it, in the middle of an epoch.
 
-    Saved are `MixSizeModel.state_variables`, the position in the plan, and what `EarlyStopping`, `ReduceLROnPlateau` and
-    `ModelCheckpoint` remember. The state is copied between two steps; a thread writes the copy. With op determinism
+    Saved are `MixSizeModel.state_variables`, the position in the plan, and what `EarlyStopping`, `ReduceLROnPlateau`
+    and `ModelCheckpoint` remember. The state is copied between two steps; a thread writes the copy. With op determinism
     (`tf.config.experimental.enable_op_determinism`) a run that is killed and resumed gives bitwise the weights and logs
     of one that is not. `epochs` of `fit` are those of the whole run, and its `initial_epoch` counts only for a new one.
 
     At SIGTERM the running step is finished, the state is saved and the process ends with SystemExit(143). The signal is
     watched if fit runs in the main thread.
 
-    Of several workers (MultiWorkerMirroredStrategy) the first reads and writes the directory, the state of all of them; it
-    sends the others what it read. A SIGTERM to one of them stops all. The run may go on with another number of workers.
+    Of several workers (MultiWorkerMirroredStrategy) the first reads and writes the directory, the state of all of them;
+    it sends the others what it read. A SIGTERM to one of them stops all. The run may go on with another number of
+    workers.
 
     Args:
         directory: of this run alone, on a disk that knows `rename`; made if it is not there.
@@ -90,6 +91,10 @@ class Resume(keras.callbacks.Callback):
         self._writer = self._writing = None
         self._saved_position, self._saved_time = 0, 0.0
         self._terminated = False
+
+    def __repr__(self) -> str:
+        often = f"every_steps={self.every_steps}, every_minutes={self.every_minutes}"
+        return f"Resume({str(self.directory)!r}, {often}, keep={self.keep})"
 
     @property
     def last_checkpoint(self) -> pathlib.Path | None:
@@ -241,8 +246,8 @@ class Resume(keras.callbacks.Callback):
         except checkpoints.WRITE_ERRORS as error:
             reason = str(error).splitlines()[0]
             warnings.warn(
-                f"no checkpoint was written to {self.directory} ({reason}); training goes on, and the next one is tried "
-                f"when it is due; the last is {self.last_checkpoint}",
+                f"no checkpoint was written to {self.directory} ({reason}); training goes on, and the next one is "
+                f"tried when it is due; the last is {self.last_checkpoint}",
                 stacklevel=2,
             )
 

@@ -116,8 +116,8 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Raise a ValueError if a callback would bring a model back to where its plan is not."""
     if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
         raise ValueError(
-            "callbacks must not hold BackupAndRestore: it restores the weights after fit has chosen its first step of the "
-            "plan, so the data would start over; use keras_mixsize.callbacks.Resume(directory), which restores both"
+            "callbacks must not hold BackupAndRestore: it restores the weights after fit has chosen its first step "
+            "of the plan, so the data would start over; use keras_mixsize.callbacks.Resume(directory), which restores both"
         )
 
 

@@ -96,7 +96,7 @@ def _peak_resident_bytes() -> int:
 
 
 def available_bytes() -> int | None:
-    """Return the host's memory that is free plus what this process holds (Linux), or None if the system does not tell."""
+    """Return the host's free memory plus what this process holds (Linux), or None if the system does not tell."""
     free, held = _linux_bytes("/proc/meminfo", "MemAvailable"), _linux_bytes("/proc/self/status", "VmRSS")
     return None if free is None or held is None else free + held
 

@@ -1,9 +1,10 @@
-"""Gradients on their way to the optimizer: computed in parts, smoothed, decayed. Pure functions, in the order of a step.
+"""Gradients on their way to the optimizer: computed in parts, smoothed, decayed. Pure functions, in the order of a
+step.
 
 Accumulation computes the gradient of a batch from equal parts of it, in the memory of one. Steps of different sizes and
 batches have gradients of different length: smoothing rescales each to a running length, so that one learning rate suits
-all of them. It acts on the aggregated, unscaled gradient, before weight decay and momentum. Decay adds L2 to it. Used by
-`step`.
+all of them. It acts on the aggregated, unscaled gradient, before weight decay and momentum. Decay adds L2 to it. Used
+by `step`.
 
     gradients, loss, predictions = in_parts(forward_backward, (images, labels, None), parts=4)
     smoothed = smooth(gradients, state)

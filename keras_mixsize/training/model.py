@@ -138,7 +138,7 @@ class MixSizeModel(PreparedModel):
         return self.network.output_shape
 
     def call(self, inputs, training=None):
-        """Return the network's output; uint8 images are brought to [0, 1] first, and mirrored if they are of `for_step`."""
+        """Return the network's output; bytes are brought to [0, 1] first, and StepImages are mirrored."""
         images = mirror_inputs(inputs)
         if keras.backend.standardize_dtype(images.dtype) == "uint8":
             images = tf.cast(to_float(images), self.compute_dtype)
@@ -151,8 +151,8 @@ class MixSizeModel(PreparedModel):
 
         Raises:
             ValueError: under a distribution strategy, `steps_per_execution > 1`, which Keras cannot run (keras issue
-                19246), or `jit_compile=True` with synchronised batch norm. Otherwise `jit_compile=True` compiles forward
-                and backward of each replica there, and neither `evaluate` nor `predict`.
+                19246), or `jit_compile=True` with synchronised batch norm. Otherwise `jit_compile=True` compiles
+                forward and backward of each replica there, and neither `evaluate` nor `predict`.
         """
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
         if self.optimizer is not None:
@@ -173,8 +173,9 @@ class MixSizeModel(PreparedModel):
     def fit(self, x=None, *args, **kwargs) -> keras.callbacks.History:
         """Train, with Keras's arguments; a MixSizeDataset is checked first and goes on in its plan.
 
-        Under MultiWorkerMirroredStrategy every worker calls it with the same dataset, and makes only its own rows of each
-        step; what differs between them is refused. Damaged images that were skipped are logged as a warning at the end.
+        Under MultiWorkerMirroredStrategy every worker calls it with the same dataset, and makes only its own rows of
+        each step; what differs between them is refused. Damaged images that were skipped are logged as a warning at the
+        end.
 
         With a MixSizeDataset `steps_per_epoch` is the plan's unless given. The first step is that of `initial_epoch` if
         it is given, else the dataset's own if it starts later than at 0, else `position`; a checkpoint of
@@ -189,7 +190,7 @@ class MixSizeModel(PreparedModel):
             check_without_plan(asked)
             return super().fit(**asked)
         self.check(x)
-        session = plan_session(asked, self.position)
+        session = plan_session(asked | {"x": x.for_step()}, self.position)
         self.build_steps(session.data.plan.regime.sizes, session.data.element_spec)
         Workers(self.distribute_strategy).check_agreement(session.facts())
         self._step.position.assign(session.progress.position)
@@ -214,7 +215,7 @@ class MixSizeModel(PreparedModel):
         return super().evaluate(batches_of_worker(self.distribute_strategy, x), *args, **kwargs)
 
     def export(self, filepath, *args, input_signature=None, **kwargs):
-        """Write a SavedModel of one answer for any size, as in Keras; `export_saved_model` writes one for several sizes."""
+        """Write a SavedModel of one answer for any size, as Keras does; `export_saved_model` is for several sizes."""
         if input_signature is None:  # Keras finds it only in a model that was called
             input_signature = [keras.InputSpec(dtype="float32", shape=self.input_shape)]
         super().export(filepath, *args, input_signature=input_signature, **kwargs)
@@ -238,7 +239,7 @@ class MixSizeModel(PreparedModel):
 
     @property
     def state_variables(self) -> list:
-        """Every variable that a training step changes: weights, optimizer, metrics, random state, position in the plan."""
+        """Every variable that a training step changes: weights, optimizer, metrics, random state, position."""
         return [
             *self.variables,
             *self.optimizer.variables,
@@ -274,7 +275,7 @@ class MixSizeModel(PreparedModel):
             aggregate_beforehand(self.optimizer)
 
     def make_test_function(self, force=False):
-        """Make the function of one evaluation step: Keras's own, which for several workers would average scalars over rows."""
+        """Make the function of one evaluation step: Keras's own, but for several workers, where it averages wrongly."""
         if Workers(self.distribute_strategy).count == 1:
             super().make_test_function(force)
         elif self.test_function is None or force:

@@ -3,7 +3,7 @@
 A pure function makes the value, `MixSizeModel.fit` carries it out: check, build, restore, hand to Keras. Neighbours:
 `resuming` (where a stopped run goes on), `distribution.workers` (what several processes must agree on).
 
-    session = plan_session({"x": train, "epochs": 90}, position=0)
+    session = plan_session({"x": train.for_step(), "epochs": 90}, position=0)
     session.progress.position, session.epochs, session.steps_per_epoch      # 0, 90, 781
     history = keras.Model.fit(model, **session.arguments(strategy))     # what MixSizeModel.fit does in the end
 """
@@ -120,7 +120,7 @@ def plan_session(asked: Mapping[str, Any], position: int) -> Session:
     the model's position. The user's callbacks keep their order, and Resume comes last, because it saves what they did.
 
     Args:
-        asked: arguments of `fit` by name; `x` is a MixSizeDataset.
+        asked: arguments of `fit` by name; `x` is a MixSizeDataset as the step takes it, see `for_step`.
         position: steps that the model has trained.
 
     Raises:
@@ -134,7 +134,7 @@ def plan_session(asked: Mapping[str, Any], position: int) -> Session:
     check_callbacks(others)
     steps = asked.get("steps_per_epoch") or data.steps_per_epoch
     return Session(
-        data=data.for_step(),
+        data=data,
         progress=Progress(initial_epoch * steps or data.start or position, initial_epoch),
         epochs=asked.get("epochs", 1),
         steps_per_epoch=steps,

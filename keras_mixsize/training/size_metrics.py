@@ -35,7 +35,8 @@ class SizeMetrics:
         Args:
             size: in pixels.
             loss: scalar, the mean over the batch.
-            labels, predictions, sample_weight: as Keras metrics take them, `[N, ...]`; or lists, if there are no metrics.
+            labels, predictions, sample_weight: as Keras metrics take them, `[N, ...]`; or lists, if there are no
+                metrics.
         """
         if size not in self.losses:
             return

@@ -1,7 +1,7 @@
 """SkippedSteps: counts the steps that were not taken because their gradients were not finite.
 
-`training` counts inside its step; the callback puts the count into the logs at the end of each epoch, as `skipped_steps`,
-and stops a training that only skips.
+`training` counts inside its step; the callback puts the count into the logs at the end of each epoch, as
+`skipped_steps`, and stops a training that only skips.
 
     skipped = SkippedSteps()
     skipped.count(finite)                                    # in the step
@@ -41,7 +41,8 @@ class SkippedLogs(keras.callbacks.Callback):
     """Logs `skipped_steps` of each epoch, and stops when too many steps in a row were skipped.
 
     The counter is read every `limit` steps only, because a read waits for the device. So training stops after at least
-    `limit` and fewer than twice as many skipped steps, and up to `steps_per_execution` more where that does not divide it.
+    `limit` and fewer than twice as many skipped steps, and up to `steps_per_execution` more where that does not divide
+    it.
 
     Args:
         skipped: what the training step counts.
@@ -84,8 +85,8 @@ class SkippedLogs(keras.callbacks.Callback):
         saved = self.last_checkpoint()
         remedy = f"the last good checkpoint is {saved}" if saved else "no checkpoint was kept: use callbacks.Resume"
         raise FloatingPointError(
-            f"max_skipped is {self.limit}, but the last {count} steps in a row had gradients or statistics that are not "
-            f"finite and were skipped; look at the images, or lower the learning rate; {remedy}"
+            f"max_skipped is {self.limit}, but the last {count} steps in a row had gradients or statistics that are "
+            f"not finite and were skipped; look at the images, or lower the learning rate; {remedy}"
         )
 
 

@@ -28,8 +28,8 @@ class Update(NamedTuple):
     """What a step is about to do.
 
     Attributes:
-        gradients: summed over replicas, smoothed, decayed and scaled as the optimizer expects them; one for each weight, or
-            None.
+        gradients: summed over replicas, smoothed, decayed and scaled as the optimizer expects them; one for each
+            weight, or None.
         state: of the smoothing, after this step.
         finite: bool scalar, whether the step may be taken.
     """
@@ -148,7 +148,7 @@ class TrainingStep:
         return Update(gradients, smoothed.state, smoothed.finite)
 
     def _take_or_undo(self, update: Update, before: list[tf.Tensor], outcome: Outcome) -> None:
-        """Update weights and metrics, or, if the step is not finite, give the statistics their values of before back."""
+        """Update weights and metrics; of a step that is not finite, give the statistics their old values back."""
         model = self._model
         statistics = model.network.non_trainable_weights
 

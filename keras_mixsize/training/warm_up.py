@@ -1,16 +1,17 @@
 """warm_up: trace, compile and time the training step of every bucket before the training starts.
 
-Used by `training`, as `MixSizeModel.warm_up`. Neighbours: `bucket`, `cost` (memory), `regime`.
+Used by `model`, as `MixSizeModel.warm_up`. Neighbours: `complexity` (memory), `regimes` (the buckets).
 
-    for measured in model.warm_up(train):
-        print(measured)             # S=48 B=24 D=1: compiled in 2.1 s, 105 ms per step, peak 812 MiB
+    model.warm_up(train, report=print)      # S=48 B=24 D=1: compiled in 2.1 s, 105 ms per step, peak 812 MiB
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import statistics
 import time
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -44,16 +45,23 @@ class WarmUp:
         return f"{shape}: {times}, peak {self.peak_bytes / 2**20:.0f} MiB"
 
 
-def warm_up(model, data: Regime | MixSizeDataset, *, repeats: int = 1) -> list[WarmUp]:
+def warm_up(
+    model: keras.Model,
+    data: Regime | MixSizeDataset,
+    *,
+    repeats: int = 1,
+    report: Callable[[WarmUp], object] | None = None,
+) -> list[WarmUp]:
     """Trace and compile the step of every bucket, the costliest first, and leave the model as it was.
 
     The costliest first: what does not fit in memory fails at once, and later buckets reuse its memory.
 
     Args:
         model: a compiled MixSizeModel.
-        data: what will be trained on, which says the shapes and dtypes of a step; or a regime, which stands for float32 images
-            and integer labels, so not for decoded files, of which a step takes bytes.
+        data: what will be trained on, which says the shapes and dtypes of a step; or a regime, which stands for float32
+            images and integer labels, so not for decoded files, of which a step takes bytes.
         repeats: later steps to time; take 5 or more for `Regime.rebalance`.
+        report: called with each bucket's result as soon as it is there, such as `print`: compiling may take minutes.
 
     Returns:
         Compile time, step time and peak memory of each bucket, in the order run.
@@ -64,29 +72,45 @@ def warm_up(model, data: Regime | MixSizeDataset, *, repeats: int = 1) -> list[W
     check_count("repeats", repeats)
     if not model.compiled:
         raise ValueError("warm_up runs the training step, so the model must be compiled first; call compile()")
-    if isinstance(data, MixSizeDataset):
-        model.check(data)
-        regime, spec = data.plan.regime, data.for_step().element_spec
-        if not all(labels.shape[1:].is_fully_defined() for labels in tf.nest.flatten(spec[1])):
-            raise ValueError(f"labels must have a known shape, got {spec[1]}; call tf.ensure_shape in batch_map")
-    elif isinstance(data, Regime):
-        images = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
-        regime, spec = data, (images, tf.TensorSpec([None], tf.int64))
-    else:
-        raise ValueError(f"data must be a MixSizeDataset or a Regime, got {data!r}")
+    regime, spec = _regime_and_spec(model, data)
     model.build_steps(regime.sizes, spec)
+    results = []
+    with _left_as_it_was(model):
+        for bucket in sorted(regime.buckets, key=lambda bucket: -bucket.cost):
+            results.append(_warm_up_bucket(model, bucket, spec, repeats))
+            if report is not None:
+                report(results[-1])
+    return results
+
+
+def _regime_and_spec(model: keras.Model, data: Regime | MixSizeDataset) -> tuple[Regime, tuple]:
+    """Return the buckets to run and the tf.TensorSpec of a batch."""
+    if isinstance(data, Regime):
+        images = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
+        return data, (images, tf.TensorSpec([None], tf.int64))
+    if not isinstance(data, MixSizeDataset):
+        raise ValueError(f"data must be a MixSizeDataset or a Regime, got {data!r}")
+    model.check(data)
+    spec = data.for_step().element_spec
+    if not all(labels.shape[1:].is_fully_defined() for labels in tf.nest.flatten(spec[1])):
+        raise ValueError(f"labels must have a known shape, got {spec[1]}; call tf.ensure_shape in batch_map")
+    return data.plan.regime, spec
+
+
+@contextlib.contextmanager
+def _left_as_it_was(model: keras.Model) -> Iterator[None]:
+    """Give every replica's copy of every variable its value back at the end of the block."""
     locally = model.distribute_strategy.experimental_local_results
     copies = [copy for variable in model.state_variables for copy in locally(variable.value)]  # replicas' may differ
     before = [copy.numpy() for copy in copies]
     try:
-        order = sorted(regime.buckets, key=lambda bucket: -bucket.cost)
-        return [_warm_up_bucket(model, bucket, spec, repeats) for bucket in order]
+        yield
     finally:
         for copy, value in zip(copies, before):
             copy.assign(value)
 
 
-def _warm_up_bucket(model, bucket: Bucket, spec, repeats: int) -> WarmUp:
+def _warm_up_bucket(model: keras.Model, bucket: Bucket, spec, repeats: int) -> WarmUp:
     def zeros(spec: tf.TensorSpec) -> tf.Tensor:
         sides = [side or bucket.size for side in spec.shape[1:]]  # those of images are not known
         return tf.zeros([bucket.images, *sides], spec.dtype)
@@ -105,21 +129,23 @@ def _seconds(call) -> float:
     return time.perf_counter() - start
 
 
-def max_batch(model, size: int, *, multiple_of: int = 8, limit_bytes: int | None = None) -> int:
+def max_batch(model: keras.Model, size: int, *, multiple_of: int = 8, limit_bytes: int | None = None) -> int:
     """Return the largest batch, a multiple of `multiple_of`, that one training step at this size fits into memory.
 
-    The batch is doubled, really run, until the next step would not fit, and then closed in on. On a GPU a step does not fit when its
-    allocator says so. On a CPU, where the process would be killed instead, memory is taken to grow with the batch as it did
-    in the last two steps, and no step is run that would pass the limit.
+    The batch is doubled, really run, until the next step would not fit, and then closed in on. On a GPU a step does not
+    fit when its allocator says so. On a CPU, where the process would be killed instead, memory is taken to grow with
+    the batch as it did in the last two steps, and no step is run that would pass the limit.
 
     Args:
         model: a compiled MixSizeModel; it is left as it was.
         size: side of the images in pixels.
         multiple_of: as in `Regime.solve`.
-        limit_bytes: of the peak memory, see `complexity.peak_memory`; on a CPU nine tenths of what is available unless given.
+        limit_bytes: of the peak memory, see `complexity.peak_memory`; on a CPU nine tenths of what is available unless
+            given.
 
     Raises:
-        ValueError: not even `multiple_of` images fit, the model is not compiled, or the system does not tell its memory.
+        ValueError: not even `multiple_of` images fit, the model is not compiled, or the system does not tell its
+            memory.
     """
     check_count("size", size)
     check_count("multiple_of", multiple_of)

@@ -37,7 +37,7 @@ def train_on(workers, **options):
 def train_alone(**options):
     """Return the facts of one process without a strategy, or None if it ended before it had any."""
     command = [sys.executable, str(SCRIPT), json.dumps(options)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2500)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
 

@@ -33,18 +33,18 @@ def free_addresses(count):
 
 @pytest.fixture(scope="module")
 def servers():
-    """Addresses of two servers, each a process of its own."""
-    addresses = free_addresses(2)
+    """Addresses of two servers, one of them a process of its own."""
+    here, there = free_addresses(2)
+    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    command = [sys.executable, "-m", "keras_mixsize", "input-server", f"--address={there}"]
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True, "env": environment}
-    command = [sys.executable, "experiments/input_service.py"]
-    processes = [subprocess.Popen([*command, f"--address={address}"], **options) for address in addresses]
-    for process, address in zip(processes, addresses):
-        assert process.stdout.readline() == f"{address} is running\n"
-    yield addresses
-    for process in processes:
-        process.kill()
-        process.communicate()
+    process = subprocess.Popen(command, **options, env=environment)
+    kept = service.start_server(here)
+    assert process.stdout.readline() == f"{there} is running\n"
+    yield [here, there]
+    process.kill()
+    process.communicate()
+    del kept
 
 
 @pytest.fixture(scope="module")

@@ -35,10 +35,10 @@ def stop():
     raise StopError
 
 
-@pytest.fixture
-def quick(small_arrays):
-    """A dataset of one small bucket: 300 images, 19 steps an epoch, one trace."""
-    return kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(8, 16), seed=7)
+@pytest.fixture(scope="session")
+def quick(one_bucket):
+    """The dataset of one small bucket: 19 steps an epoch."""
+    return one_bucket
 
 
 def fresh(**options):
@@ -240,11 +240,12 @@ def test_a_damaged_newest_checkpoint_costs_one_interval(quick, tmp_path):
 # What is refused
 
 
-@pytest.fixture
-def saved(quick, tmp_path):
+@pytest.fixture(scope="module")
+def saved(quick, tmp_path_factory):
     """A run that was stopped after its first checkpoint."""
-    fit(fresh(), quick, tmp_path, stopped=2, every_steps=1)
-    return tmp_path
+    directory = tmp_path_factory.mktemp("saved")
+    fit(fresh(), quick, directory, stopped=2, every_steps=1)
+    return directory
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def test_sizes_off_the_models_stride_are_refused_before_training(small_arrays):
     network = kms.models.build("resnet8", classes=10, channels=1)
     fit_error(network, small_arrays, kms.Regime.fixed(30, 16), "multiples of 4, the stride .*got 30; use 28 or 32")
     relaxed = compiled(network, stride=1)
-    relaxed.fit(kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(30, 16)), epochs=1, verbose=0)
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(30, 16))
+    relaxed.fit(train, steps_per_epoch=1, verbose=0)
 
 
 def test_named_classes_that_are_not_the_models_outputs_are_refused(network, regime):

@@ -1,4 +1,5 @@
-"""What only a GPU can show: equal steps to the CPU's, XLA as `fit` chooses it there, half precision, memory that runs out.
+"""What only a GPU can show: equal steps to the CPU's, XLA as `fit` chooses it there, half precision, memory that runs
+out.
 
 pytest tests/test_gpu.py -m ""          # with a GPU that TensorFlow sees; skipped without one
 """

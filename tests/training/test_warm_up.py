@@ -1,12 +1,14 @@
-"""warm_up traces every bucket and leaves the model as it was."""
+"""warm_up traces every bucket and leaves the model as it was; max_batch runs real steps and stops before the limit."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from networks import compiled
+from networks import compiled, tiny_network
 
 import keras_mixsize as kms
+from keras_mixsize.training import complexity, warm_up
+from keras_mixsize.training.warm_up import max_batch
 
 
 @pytest.fixture
@@ -19,7 +21,9 @@ def test_warm_up_traces_every_bucket_costliest_first_and_changes_nothing(model, 
     model.fit(train, epochs=1, steps_per_epoch=3, verbose=0)
     everything = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
     before = [variable.numpy() for variable in everything]
-    warmed = model.warm_up(regime)
+    told = []
+    warmed = model.warm_up(regime, report=told.append)
+    assert told == warmed and str(warmed[0]).startswith("S=16 B=16 D=2: compiled in ")
     assert [item.bucket.cost for item in warmed] == sorted((bucket.cost for bucket in regime.buckets), reverse=True)
     assert all(item.step_seconds > 0 and item.peak_bytes > 0 for item in warmed)
     for value, variable in zip(before, everything):
@@ -63,3 +67,43 @@ def test_warm_up_refuses_what_it_cannot_run(small_files, train, model, regime):
 def test_warm_up_before_compile_is_refused(network, regime):
     with pytest.raises(ValueError, match="must be compiled first"):
         kms.MixSizeModel.from_model(network).warm_up(regime)
+
+
+# max_batch
+
+
+def held_bytes():
+    with complexity.peak_memory() as peak:
+        return peak()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not held_bytes(), reason="this system does not tell its memory")
+def test_a_batch_at_the_limit_fits_and_twice_as_large_would_not(model):
+    limit = held_bytes() + 600 * 2**20
+    batch = max_batch(model, 64, multiple_of=64, limit_bytes=limit)
+    assert batch % 64 == 0 and batch >= 64
+    (largest,) = model.warm_up(kms.Regime.fixed(64, batch))
+    assert largest.peak_bytes <= 1.1 * limit
+    assert model.position == 0
+
+
+def test_memory_is_foreseen_on_the_line_of_the_last_two_batches():
+    peaks = {8: 100, 16: 140, 32: 220}
+    assert warm_up._foreseen(peaks, 64) == 220 + 5 * 32
+    assert warm_up._foreseen({8: 100}, 16) == 0
+
+
+def test_the_search_ends_at_the_largest_batch_that_fits(model, monkeypatch):
+    monkeypatch.setattr(warm_up, "_fits", lambda model, size, batch, peaks, limit: batch * size**2 <= 1_000_000)
+    assert max_batch(model, 32, limit_bytes=1) == 976  # 1,000,000 / 1,024, down to a multiple of 8
+
+
+def test_what_never_fits_is_refused(model):
+    with pytest.raises(ValueError, match="multiple_of must be a batch that fits into memory at size 64, got 8"):
+        max_batch(model, 64, limit_bytes=1)
+
+
+def test_of_max_batch_the_model_must_be_compiled():
+    with pytest.raises(ValueError, match="must be compiled first"):
+        max_batch(kms.MixSizeModel(tiny_network()), 32)
