@@ -6,7 +6,7 @@ and by exports.
 
     previous = calibrate(model, train, size=24)         # set_statistics(model, previous) brings the old ones back
     with calibrated(model, train, size=24):
-        model.evaluate(test_24)
+        model.evaluate(*test_24)                        # images at 24 px, and their labels
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ where it does not, the first answers do, once for all. What is no classifier of 
 `evaluate`; pure NumPy but for the model's loss.
 
     score = Scoring.of(model)
-    correct, loss = score(outputs, labels)              # of a batch: right answers, and the sum of the losses
+    correct, loss = score(np.asarray(logits), labels)           # of a batch: right answers, the sum of the losses
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 client sends and gets), `cascade`, `manifest` and `card` (what it says of itself) and `warmup_requests`; `converters`
 make files for other engines of it. The room `serving` reads it.
 
-    export_saved_model(model, "exported", [24, 32, 48], calibration=train, report=report)
+    export_saved_model(model, "exports/clothes", [24, 32, 48], calibration=train, report=report)
 """
 
 from keras_mixsize.export import converters

@@ -3,7 +3,7 @@
 Made of `options` (what is asked and what it comes to), `multi_size` (the network), `signatures`, `cascade`, `manifest`,
 `card` and `warmup_requests`; the room `serving` reads it.
 
-    export_saved_model(model, "exported", [24, 32, 48], calibration=train, report=report)
+    export_saved_model(model, "exported", [24, 32, 48], calibration=train, report=report, version=2)
     serving.load("exported").predict(images, size=24)
 
 The folder is laid out as TensorFlow Serving wants it:

@@ -4,8 +4,9 @@ It is a TFRecord of PredictionLog messages. TensorFlow Serving's own package can
 without tricks, and the messages nest only strings and tensors, so they are encoded here. Neighbours: `signatures`,
 `saved_model` (who writes them).
 
-    example_inputs(functions["serve_32_uint8"], size=32)        # {"images": a grey image, uint8 [1, 32, 32, C]}
-    write_requests("export/1", {"serve_32": {"images": np.zeros([1, 32, 32, 3], "float32")}})
+    signatures = serving.load("exported").signatures
+    example_inputs(signatures["serve_24_uint8"], size=24)       # {"images": a grey image, uint8 [1, 24, 24, C]}
+    write_requests("exported/1", {"serve_32": {"images": np.zeros([1, 32, 32, 3], "float32")}})
 
 Source: tensorflow_serving/apis/{prediction_log,predict,model}.proto and the protocol buffers' encoding.
 """
