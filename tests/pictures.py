@@ -31,13 +31,20 @@ def write_image(path, height=20, width=30, value=0):
     return pixels
 
 
+def feature(values):
+    """Return a feature of one value or a list of them: bytes, integers or floats."""
+    values = values if isinstance(values, list) else [values]
+    if values and isinstance(values[0], bytes):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+    if values and isinstance(values[0], int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+
 def example(image, label, image_key="image", label_key="label"):
-    """Return a serialised tf.train.Example; the label is an integer or a list of floats."""
-    kinds = {"int64_list": tf.train.Int64List(value=[label])} if isinstance(label, int) else {}
-    kinds = kinds or {"float_list": tf.train.FloatList(value=label)}
-    image = tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))
-    feature = {"name": tf.train.Feature(), image_key: image, label_key: tf.train.Feature(**kinds)}
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    """Return a serialised tf.train.Example; image and label are one value each, or a list of them."""
+    features = {"name": tf.train.Feature(), image_key: feature(image), label_key: feature(label)}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
 
 
 def write_shards(folder, counts, name="train.tfrecord", label=int, **keys):
@@ -60,7 +67,7 @@ def render(source, indices, size=16, duplicates=1, augmentation=None):
 
 
 def photograph(height=210, width=275, channels=3, seed=0):
-    """Return smooth shapes with texture, uint8 `[height, width, channels]`: like a photograph, it has all frequencies."""
+    """Return smooth shapes with texture, uint8 `[height, width, channels]`: of all frequencies, as a photograph."""
     draws = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     waves = sum(

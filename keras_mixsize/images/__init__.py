@@ -1,8 +1,8 @@
 """Images: bytes to pixels, pure functions inside the graph.
 
 `headers` and `formats` read what kind of file it is, `augmentations` draws which window each copy shows, `rendering`,
-`regions` and `decoding` make its pixels, `step_images` leave the flip to the training step, `transform` is all of it as one
-value. `mixing` and `randaugment` change finished images.
+`regions` and `decoding` make its pixels, `step_images` leave the flip to the training step, `transform` is all of it
+as one value. `mixing` and `randaugment` change finished images.
 
     transform = Transform(PadCropFlip(padding=4), batch_map=MixUp(classes=10))
     pixels = render_encoded(data, seeds, size, transform, channels=3)     # [D, size, size, 3] uint8

@@ -2,7 +2,7 @@
 
 Neighbours: `augmentations` (the windows), `decoding` (the pixels).
 
-    scales = largest_scales(windows, sides, size=96)               # 1, 2, 4 or 8 for each image
+    scales = largest_scales(windows, headers.chroma, size=96)      # 1, 2, 4 or 8 for each image
     regions = covering_regions(windows, sides, scales)
 """
 
@@ -65,18 +65,28 @@ def covering_regions(windows: Windows, sides: tf.Tensor, scales: tf.Tensor) -> R
     return _regions(low, high, (first, last), scales, windows.mirrored)
 
 
-def largest_scales(windows: Windows, sides: tf.Tensor, size, scales: tuple[int, ...] = DCT_SCALES) -> tf.Tensor:
-    """Return the largest scale at which the smallest window of each image still has `size` pixels a side: int32 `[B]`.
+def largest_scales(
+    windows: Windows, chroma: tf.Tensor, size: int | tf.Tensor, scales: tuple[int, ...] = DCT_SCALES
+) -> tf.Tensor:
+    """Return the largest scale at which each window still has `size` pixels a side, in luma and chroma: int32 `[B]`.
+
+    A decoder makes up for chroma that is sampled less along both axes, as 4:2:0 is, by a longer inverse DCT of it. For
+    4:2:2, 4:4:0 and 4:1:1, sampled less along one axis, it cannot, so these are decoded at a scale 2 or 4 times finer:
+    that takes up to that many times as long in each direction, and keeps their colour.
 
     Args:
         windows: `D*B` of them, duplicate-major.
-        sides: int32 `[B, 2]`, of the images.
+        chroma: int32 `[B, 2]`, by how much less chroma is sampled than luma along height and width; 1 for grey.
         size: side of the result in pixels.
         scales: those to choose from.
     """
-    shortest = tf.reshape(tf.minimum(windows.height, windows.width), [-1, tf.shape(sides)[0]])
-    shortest = tf.reduce_min(shortest, axis=0)[:, None]
-    return tf.reduce_max(tf.where(shortest >= tf.cast(tf.constant(scales) * size, tf.float32), scales, 1), axis=1)
+    sides = tf.reshape(tf.stack([windows.height, windows.width], axis=1), [-1, tf.shape(chroma)[0], 2])
+    shortest = tf.reduce_min(sides, axis=0)[:, None]  # [B, scale, axis] from here on
+    scale = tf.constant(scales)[None, :, None]
+    made_up = tf.minimum(tf.reduce_min(chroma, axis=1)[:, None, None], scale)
+    coarsest = tf.cast(scale * tf.maximum(chroma[:, None] // made_up, 1), tf.float32)
+    fits = tf.reduce_all(shortest >= coarsest * tf.cast(size, tf.float32), axis=2)
+    return tf.reduce_max(tf.where(fits, scales, 1), axis=1)
 
 
 def _edges(windows: Windows, scales: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

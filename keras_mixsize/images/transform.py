@@ -1,7 +1,7 @@
 """Transform: how a source image becomes a training image, as one value, and the user's own maps at its end.
 
-Imports `augmentations`, `rendering` and `step_images`. Sources read its fields while they render; `input` calls `finish` on
-every batch.
+Imports `augmentations`, `rendering` and `step_images`. Sources read its fields while they render; `input` calls
+`finish` on every batch.
 
     transform = Transform(RandomResizedCrop(), dtype="uint8")
     images, labels = transform.finish(images, labels, seeds)
@@ -36,6 +36,7 @@ class Transform:
         antialias: widen the filter when shrinking, so that no source pixel is skipped.
         decode: `"fast"` decodes a file only as far as the windows and the size need, `"exact"` in full; see `decoding`.
             Images in memory are always rendered exactly.
+        exif: turn JPEG files as their Exif orientation says, as image viewers do; False takes them as they are stored.
         dtype: `"float32"`, in [0, 1], or `"uint8"`, in 0..255: a quarter of the bytes to the device.
         in_step: sources may leave mirroring to the training step, see `StepImages`; `MixSizeDataset.for_step` sets it.
         image_map: function of (image `[S, S, C]` float32 in [0, 1], seed int32 `[2]` for `tf.image.stateless_*`)
@@ -47,8 +48,9 @@ class Transform:
     calls change what each image gets.
 
     Raises:
-        ValueError: an unknown interpolation, dtype or way to decode, a map or augmentation that is none, or `in_step` where
-            images are floats before they are mirrored: with a map or exact decoding.
+        ValueError: an unknown interpolation, dtype or way to decode, a map or augmentation that is none, or `in_step`
+            where images are floats before they are mirrored: with a map or exact decoding; or an `exif` that is no
+                bool.
     """
 
     augmentation: Augmentation = WholeImage()
@@ -59,6 +61,7 @@ class Transform:
     in_step: bool = False
     image_map: Callable | None = None
     batch_map: Callable | None = None
+    exif: bool = True
 
     def __post_init__(self):
         check_choice("interpolation", self.interpolation, INTERPOLATION)
@@ -73,6 +76,8 @@ class Transform:
             value = {"image_map": self.image_map, "batch_map": self.batch_map}[name]
             if value is not None and not callable(value):
                 raise ValueError(f"{name} must be a function or a Keras layer, got {value!r}")
+        if self.exif not in (False, True):
+            raise ValueError(f"exif must be False or True, got {self.exif!r}")
         if self.in_step not in (False, True) or (self.in_step and not self.can_be_in_step):
             raise ValueError(
                 "in_step must be False or True, and False with image_map, batch_map or decode='exact', got "

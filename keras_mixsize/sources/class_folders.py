@@ -16,7 +16,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp")
 PARTS = {
     "train",
     "training",

@@ -1,10 +1,10 @@
 """What happens to images that cannot be used: the policy, the faults, and an `attempt` inside the input graph.
 
 An image is damaged if it cannot be read (a link that leads nowhere, no permission, a checksum that differs), is empty,
-neither JPEG nor PNG by its first bytes (whatever its name says), larger than a limit by its own header, or cannot be
-decoded. These are not damage: CMYK is converted to RGB, 16 bits are cut to 8, grey is
-repeated for three channels, an orientation in EXIF data is ignored (the pixels are taken as they are stored), and bits
-flipped inside a JPEG's data, which no decoder notices. `encoded` applies the policy.
+of no format that `images.formats` reads by its first bytes (whatever its name says), larger than a limit by its own
+header, or cannot be decoded. These are not damage: CMYK is converted to RGB, 16 bits are cut to 8, grey is repeated
+for three channels, a JPEG is turned as its Exif data says, and bits flipped inside a JPEG's data, which no decoder
+notices. `encoded` applies the policy.
 
     folder("photos", damage="raise")                                    # the default: an error that names the file
     folder("photos", damage="skip")                                     # the plan's next sample takes the place
@@ -21,13 +21,15 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.images.headers import PIXEL_LIMIT, is_jpeg, is_png, png_sides
+from keras_mixsize.images.batch_headers import UNKNOWN
+from keras_mixsize.images.formats import header_of
+from keras_mixsize.images.headers import PIXEL_LIMIT
 
 ACTIONS = ("raise", "skip")
 FAULTS = (
     "",
     "it is empty",
-    "it is neither JPEG nor PNG",
+    "it is neither JPEG, PNG, WebP nor BMP",
     "it has more pixels than max_pixels",
     "it cannot be decoded",
     "it cannot be read",
@@ -93,7 +95,11 @@ def check_sides(sides: np.ndarray, policy: DamagePolicy, describe: Callable[[int
     if policy.action == "skip" or not bad.size:
         return
     index, name = int(bad[0]), describe(int(bad[0]))
-    fault = FAULTS[PIXELS] if pixels[index] else why_unreadable(name) or "it does not begin as a JPEG or PNG image does"
+    fault = (
+        FAULTS[PIXELS]
+        if pixels[index]
+        else why_unreadable(name) or "it does not begin as a JPEG, PNG, WebP or BMP image does"
+    )
     raise ValueError(f"{Damaged(index, name, fault)}, and {bad.size - 1} more; {REMEDY}")
 
 
@@ -122,14 +128,11 @@ def data_fault(data: tf.Tensor, max_pixels: int) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs, if the header is broken.
     """
-    jpeg, png = is_jpeg(data), is_png(data)
-    sides = tf.case(
-        [(jpeg, lambda: tf.image.extract_jpeg_shape(data)[:2]), (png, lambda: png_sides(data))],
-        default=lambda: tf.ones([2], tf.int32),
-    )
-    pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
+    header = header_of(data)
+    pixels = tf.reduce_prod(tf.cast(header.sides[0], tf.int64))
     large = tf.where(pixels > max_pixels, PIXELS, tf.where(pixels > 0, GOOD, BROKEN))
-    return tf.where(tf.strings.length(data) == 0, EMPTY, tf.where(jpeg | png, large, FORMAT))
+    fault = tf.where(header.formats[0] == UNKNOWN, FORMAT, large)
+    return tf.where(tf.strings.length(data) == 0, EMPTY, fault)
 
 
 def attempt(function: Callable, arguments, otherwise):

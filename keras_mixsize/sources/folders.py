@@ -27,7 +27,8 @@ def folder(
     What the images' headers say is read once, in parallel, and kept in a cache.
 
     Args:
-        path: the folder; its sub-folders hold .jpg, .jpeg and .png files, at any depth.
+        path: the folder; its sub-folders hold JPEG, PNG, WebP and BMP files, at any depth. Hidden files and folders are
+            left out; other files are, too, and are counted in a line of the log.
         channels: 1 or 3; every image is converted.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here

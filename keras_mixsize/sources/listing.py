@@ -76,7 +76,7 @@ def read_listing(
     """Return the listing of a folder that has one sub-folder per class; classes are numbered in sorted order.
 
     Args:
-        path: the folder; its sub-folders hold .jpg, .jpeg, .jpe, .jfif and .png files, at any depth. Hidden files and
+        path: the folder; its sub-folders hold image files (`SUFFIXES`), at any depth. Hidden files and
             folders, and those of the system, are left out; other files are, too, and are counted in a line of the log.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
         cache: where the listing is kept; unless given, a hidden file in the folder.

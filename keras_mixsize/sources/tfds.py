@@ -120,10 +120,10 @@ def _held(source: EncodedSource, indices, one_size: bool, damage) -> ArraySource
     items = [source.read(index).numpy() for index in indices]
     if not one_size:
         return BytesSource(items, source.labels, source.class_names, channels=source.channels, damage=damage)
-    first = decode(items[0], source.channels).numpy()
+    first = decode(items[0], source.channels, exif=False).numpy()
     images = aligned_empty((len(items), *first.shape), first.dtype)
     for index, item in enumerate(items):
-        images[index] = decode(item, source.channels).numpy()
+        images[index] = decode(item, source.channels, exif=False).numpy()
     return ArraySource(images, source.labels, source.class_names)
 
 

@@ -21,6 +21,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
+import google.protobuf.message
 import numpy as np
 import tensorflow as tf
 
@@ -29,7 +30,7 @@ from keras_mixsize.images.headers import read_header
 
 FRAME = 16  # bytes around a record: length, its checksum, and the data's checksum
 MANIFEST = "manifest.json"  # what `convert` writes beside its shards
-_VERSION = 1
+_VERSION = 2  # labels of several integers were cut to the first in version 1
 _SHARD_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})$")
 
 
@@ -86,8 +87,9 @@ def index_shards(
 ) -> RecordIndex:
     """Return the index of TFRecord shards, from its cache if no shard has changed since.
 
-    Each record is a `tf.train.Example` with an encoded image and an integer or float label. The cache is a file beside
-    the first shard unless `cache` says otherwise; it is made anew when the name, size or time of any shard changes.
+    Each record is a `tf.train.Example` with an encoded image and a label: an integer, floats, or integers of 0 and 1.
+    The cache is a file beside the first shard unless `cache` says otherwise; it is made anew when the name, size or
+    time of any shard changes.
 
     Args:
         files: paths of uncompressed TFRecord files; their order numbers the examples.
@@ -152,28 +154,52 @@ def _scan(file: str, image_key: str, label_key: str) -> list[tuple]:
             rows.append((offset, len(record), *_describe_record(record, image_key, label_key)))
             offset += len(record) + FRAME
     except tf.errors.DataLossError as error:
+        if not rows and _is_compressed(file):
+            raise ValueError(
+                f"shard {file} is compressed; records are read by index, so decompress it, as with gunzip"
+            ) from None
         raise ValueError(
             f"shard {file} is damaged at record {len(rows)} (byte {offset}): {error.message}; copy or make it again"
         ) from None
-    except KeyError as error:
-        raise ValueError(
-            f"shard {file}, record {len(rows)} has no feature {error.args[0]!r}, only {error.args[1]}; name the features "
-            "with image_key and label_key"
-        ) from None
+    except ValueError as error:
+        raise ValueError(f"shard {file}, record {len(rows)} {error}") from None
     return rows
 
 
+def _is_compressed(file: str) -> bool:
+    """Return whether a file that is no TFRecord file begins as GZIP or ZLIB files do."""
+    with open(file, "rb") as stream:
+        start = stream.read(2)
+    return start == b"\x1f\x8b" or start in (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+
+
 def _describe_record(record: bytes, image_key: str, label_key: str) -> tuple:
-    """Return (label, height, width); the label is an int, or a list of floats, or -1 if there is none."""
-    features = tf.train.Example.FromString(record).features.feature
-    if image_key not in features or not features[image_key].bytes_list.value:
-        raise KeyError(image_key, sorted(features))
-    if label_key not in features:
-        raise KeyError(label_key, sorted(features))
-    label = features[label_key]
-    header = read_header(io.BytesIO(features[image_key].bytes_list.value[0]))
-    numbers = list(label.float_list.value) or (label.int64_list.value[0] if label.int64_list.value else -1)
-    return numbers, header.height, header.width
+    """Return (label, height, width); the label is an int, -1 if there is none, or a list of numbers.
+
+    Raises:
+        ValueError: a feature is missing or holds something else; in words that follow the record's name.
+    """
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except google.protobuf.message.DecodeError:
+        raise ValueError("is no tf.train.Example; write its records as `sources.convert` does") from None
+    images, label = (_values(features, key, name) for key, name in ((image_key, "image_key"), (label_key, "label_key")))
+    if len(images) != 1 or not isinstance(images[0], bytes):
+        held = f"{len(images)} images" if images and isinstance(images[0], bytes) else f"{len(images)} numbers"
+        raise ValueError(f"has {held} in {image_key!r} instead of one encoded image; name another one with image_key")
+    if label and isinstance(label[0], bytes):
+        raise ValueError(f"has the text {label[0]!r} in {label_key!r} instead of a number; name another with label_key")
+    header = read_header(io.BytesIO(images[0]))
+    one = len(label) == 1 and isinstance(label[0], int)
+    return (label[0] if one else label or -1), header.height, header.width
+
+
+def _values(features, key: str, argument: str) -> list:
+    """Return what a feature holds: bytes, ints or floats."""
+    if key not in features:
+        raise ValueError(f"has no feature {key!r}, only {sorted(features)}; name it with {argument}")
+    feature = features[key]
+    return list(feature.bytes_list.value or feature.float_list.value or feature.int64_list.value)
 
 
 def _join(files: list[str], parts: list[list[tuple]]) -> dict[str, np.ndarray]:
@@ -182,19 +208,33 @@ def _join(files: list[str], parts: list[list[tuple]]) -> dict[str, np.ndarray]:
     if not sum(sizes):
         raise ValueError(f"files must hold records, got none in {files}")
     offsets, lengths, labels, heights, widths = zip(*(row for part in parts for row in part))
-    floats = isinstance(labels[0], list)
+    _check_labels(files, sizes, labels)
     return {
         "shards": np.repeat(np.arange(len(files), dtype=np.int32), sizes),
         "positions": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
         "offsets": np.array(offsets, np.int64),
         "lengths": np.array(lengths, np.int64),
-        "labels": np.array(labels, np.float32 if floats else np.int64),
+        "labels": np.array(labels, np.float32 if isinstance(labels[0], list) else np.int64),
         "heights": np.array(heights, np.int32),
         "widths": np.array(widths, np.int32),
     }
 
 
 # Checking
+
+
+def _check_labels(files: list[str], sizes: list[int], labels: Sequence) -> None:
+    """Raise a ValueError that names the first record whose label does not fit those before it."""
+    count = len(labels[0]) if isinstance(labels[0], list) else None
+    for row, label in enumerate(labels):
+        if (len(label) if isinstance(label, list) else None) != count:
+            problem = f"has the label {label}, but the first record has {labels[0]}; labels must be of one length"
+        elif count is not None and not all(isinstance(value, float) or value in (0, 1) for value in label):
+            problem = f"has the integers {label} as its label; it must be one, or 0 and 1 in a column per class"
+        else:
+            continue
+        shard = int(np.searchsorted(np.cumsum(sizes), row, side="right"))
+        raise ValueError(f"shard {files[shard]}, record {row - sum(sizes[:shard])} {problem}")
 
 
 def _check_files(files: list[str]) -> None:

@@ -1,10 +1,13 @@
 """What an export does to images, against tf.image.resize and a NumPy crop."""
 
+import io
 import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from pictures import photograph, saved
+from PIL import Image, ImageOps
 
 import keras_mixsize as kms
 from keras_mixsize.export.preprocessing import Preprocessing
@@ -115,6 +118,15 @@ def test_mean_of_other_channels_is_refused():
         Preprocessing(mean=(0.5,), std=(0.5,)).check_channels(3)
 
 
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_jpeg_is_turned_as_it_is_shown_and_as_the_network_was_trained(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = saved(photograph(60, 90), exif=exif)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))))
+    assert np.abs(decode([file], 12) - Preprocessing().prepare(shown[None], 12)).mean() < 0.02
+
+
 HUGE_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 23000, 23000) + b"\x08\x02\0\0\0"
 
 
@@ -125,6 +137,8 @@ HUGE_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 23000, 23000) +
         (b"GIF89a something", "image 1 cannot be used: it is neither JPEG nor PNG"),
         (HUGE_PNG, "image 1 cannot be used: it has more pixels"),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", "JPEG"),
+        (saved(photograph(9, 9), "BMP"), "image 1 cannot be used: it is neither JPEG nor PNG"),
+        (saved(photograph(9, 9), "WEBP"), "image 1 cannot be used: it is neither JPEG nor PNG"),
     ],
 )
 def test_bad_files_are_refused(images, data, message):

@@ -7,9 +7,10 @@ import sys
 
 import numpy as np
 import pytest
+import simplejpeg
 import tensorflow as tf
 from pictures import photograph, saved, seeds
-from PIL import Image
+from PIL import Image, ImageOps
 
 from keras_mixsize.images import decoding, formats
 from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop, WholeImage
@@ -23,7 +24,7 @@ def windows_of(augmentation, height, width, copies):
 
 
 def with_pillow(data, window, size):
-    """Return one window as torchvision would: Pillow's decoder, crop, antialiased bilinear resize; float of whole 0..255."""
+    """Return one window as torchvision would, by Pillow's decoder, crop and bilinear resize: floats of whole 0..255."""
     top, left, height, width = (float(side) for side in window[:4])
     image = Image.open(io.BytesIO(data)).convert("RGB").crop((left, top, left + width, top + height))
     image = image.resize((size, size), Image.BILINEAR)
@@ -62,6 +63,93 @@ def test_the_fast_path_is_never_worse_than_plain_bilinear(size, copies, antialia
     assert np.mean(fast) <= np.mean(plain) * 1.001
 
 
+def averaging(extent, size):
+    """Return the matrix that takes a line of pixels to another number of them: means if fewer, else interpolation."""
+    if extent >= size:
+        edges = np.linspace(0, extent, size + 1)
+        covered = np.minimum(edges[1:, None], np.arange(1, extent + 1)) - np.maximum(
+            edges[:-1, None], np.arange(extent)
+        )
+        return np.maximum(covered, 0) * size / extent
+    centers = (np.arange(size) + 0.5) * extent / size - 0.5
+    return np.stack([np.interp(centers, np.arange(extent), row) for row in np.eye(extent)], axis=1)
+
+
+def sampled(pixels, subsampling, quality=92):
+    """Return a JPEG file whose chroma is sampled so."""
+    if subsampling == "grey":
+        return saved(pixels, quality=quality)
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, colorsubsampling=subsampling.replace(":", ""))
+
+
+def elongated(draws, longest=1500):
+    """Return the sides of an image of a random aspect ratio up to 100:1, standing or lying."""
+    ratio = 100 ** draws.random()
+    short = int(draws.integers(6, max(7, longest / ratio)))
+    sides = [short, max(1, min(longest, round(short * ratio)))]
+    return sides if draws.random() < 0.5 else sides[::-1]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("number", range(6))
+def test_each_axis_is_averaged_over_areas_where_it_shrinks(channels, number):
+    draws = np.random.default_rng(10 * channels + number)
+    height, width = elongated(draws)
+    pixels = draws.integers(0, 256, (height, width, channels)).astype(np.uint8)
+    size = int(draws.integers(5, 100))
+    rendered = decoding.render_encoded(
+        tf.constant(saved(pixels.squeeze(2) if channels == 1 else pixels, "PNG")), seeds(1), size, Transform(), channels
+    )
+    expected = np.einsum("sh,hwc,tw->stc", averaging(height, size), pixels, averaging(width, size))
+    np.testing.assert_allclose(tf.cast(rendered[0], tf.float32), expected, atol=0.51)
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("length", [91, 600, 4800])
+def test_no_stripe_of_one_pixel_vanishes(across, length):
+    stripes = np.zeros((60, length), np.uint8)
+    stripes[:, 3::10] = 255
+    data = tf.constant(saved(stripes.T if across else stripes, "PNG"))
+    rendered = tf.cast(decoding.render_encoded(data, seeds(1), 48, Transform(), 1)[0, ..., 0], tf.float32)
+    assert abs(np.mean(rendered) - stripes.mean()) < 0.6
+    if length >= 600:
+        np.testing.assert_allclose(rendered, 25.5, atol=16)  # a mean over 12.5 pixels holds one stripe or two
+
+
+TOLERANCE = 6.0  # of 255 on average, as the docstring of render_batch says
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1", "grey"])
+@pytest.mark.parametrize("copies", [1, 4])
+def test_fast_and_exact_decoding_agree_at_every_scale_and_aspect_ratio(subsampling, copies):
+    draws = np.random.default_rng(len(subsampling) + copies)
+    for scale in (1, 2, 4, 8):
+        height, width = elongated(draws)
+        size = max(4, min(height, width) // scale)
+        picture = photograph(height, width, 1 if subsampling == "grey" else 3, seed=scale)
+        data = tf.constant(sampled(picture, subsampling))
+        augmentation = WholeImage() if copies == 1 else RandomResizedCrop((0.5, 1.0))
+        channels = 1 if subsampling == "grey" else 3
+        fast, exact = (
+            decoding.render_encoded(data, seeds(copies), size, Transform(augmentation, decode=how), channels)
+            for how in ("fast", "exact")
+        )
+        difference = np.abs(tf.cast(fast, tf.float32) - 255 * exact).mean()
+        assert difference < TOLERANCE, (height, width, size, difference)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0", "4:4:0", "4:1:1"])
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_colours_are_kept_whatever_the_sampling_of_chroma(subsampling, scale):
+    coarse = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    pixels = coarse.repeat(scale, axis=0).repeat(scale, axis=1)
+    data = tf.constant(sampled(pixels, subsampling, quality=98))
+    decoded = np.asarray(Image.open(io.BytesIO(data.numpy())).reduce(scale), np.float32)
+    rendered = tf.cast(decoding.render_encoded(data, seeds(1), 32, Transform(), 3)[0], tf.float32)
+    # The fast inverse DCT alone is wrong by up to 3 at this quality
+    assert np.abs(rendered - coarse).mean() < np.abs(decoded - coarse).mean() + 3
+
+
 def test_windows_over_the_border_are_black_outside():
     data = saved(np.full((40, 40, 3), 255, np.uint8))
     for how in ("fast", "exact"):
@@ -93,7 +181,7 @@ def test_fast_decoding_rounds_to_bytes():
     unchanged = decoding.render_encoded(data, seeds(1), 64, Transform(), 3)
     assert unchanged.dtype == tf.uint8
     np.testing.assert_array_equal(unchanged[0], pixels)
-    fast = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9)), 3)
+    fast = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9), antialias=False), 3)
     exact = decoding.render_encoded(data, seeds(5), 50, Transform(PadCropFlip(9), decode="exact", antialias=False), 3)
     np.testing.assert_allclose(tf.cast(fast, tf.float32), 255 * exact, atol=0.501)
 
@@ -142,9 +230,9 @@ def bomb():
 @pytest.mark.parametrize(
     "data, message",
     [
-        (b"", "neither a JPEG nor a PNG"),
-        (b"GIF89a" + bytes(40), "neither a JPEG nor a PNG"),
-        (b"\x89PNG\r\n\x1a\n", "neither a JPEG nor a PNG"),
+        (b"", "is not JPEG, PNG, WebP"),
+        (b"GIF89a" + bytes(40), "is not JPEG, PNG, WebP"),
+        (b"\x89PNG\r\n\x1a\n", "is not JPEG, PNG, WebP"),
         (b"\xff\xd8\xff", "JPEG"),
         (saved(photograph())[:300], "JPEG"),
         (saved(photograph(), "PNG")[:300], "PNG"),
@@ -186,6 +274,35 @@ def test_other_kinds_of_pixels_are_converted(channels, how):
         pixels = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=-1)
         expected = pixels if channels == 3 else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
         assert np.abs(rendered - expected).mean() < (20 if name == "palette PNG" else 6), name
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("how", ["fast", "exact"])
+def test_a_turned_image_is_cut_and_mirrored_as_it_is_shown(orientation, how):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(photograph(96, 160))
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=92, exif=exif)
+    shown = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(stream.getvalue()))))
+    transform = Transform(RandomResizedCrop((0.5, 1.0)), decode=how)
+    turned = decoding.render_encoded(tf.constant(stream.getvalue()), seeds(4), 20, transform, 3)
+    upright = decoding.render_encoded(tf.constant(saved(shown, "PNG")), seeds(4), 20, transform, 3)
+    scale = 1 if how == "fast" else 255
+    assert np.abs(scale * (tf.cast(turned, tf.float32) - tf.cast(upright, tf.float32))).mean() < 3
+    stored = decoding.render_encoded(
+        tf.constant(stream.getvalue()), seeds(4), 20, dataclasses.replace(transform, exif=False), 3
+    )
+    as_stored = decoding.render_encoded(tf.constant(saved(np.asarray(image), quality=92)), seeds(4), 20, transform, 3)
+    np.testing.assert_array_equal(stored, as_stored)
+
+
+def test_turned_images_can_be_mirrored_in_the_step():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data, transform = tf.constant(saved(photograph(), exif=exif)), Transform(RandomResizedCrop())
+    left = decoding.render_encoded(data, seeds(9), 40, dataclasses.replace(transform, in_step=True), 3)
+    np.testing.assert_array_equal(mirror_inputs(left), decoding.render_encoded(data, seeds(9), 40, transform, 3))
 
 
 def test_huge_windows_are_averaged_over_areas_too():

@@ -80,3 +80,8 @@ def test_bytes_come_out_as_bytes_or_as_their_floats():
 def test_transform_refuses_what_it_does_not_know(options, message):
     with pytest.raises(ValueError, match=message):
         Transform(**options)
+
+
+def test_exif_is_a_bool():
+    with pytest.raises(ValueError, match="exif must be False or True, got 'yes'"):
+        Transform(exif="yes")

@@ -23,10 +23,22 @@ def names_below(root, name="cat"):
 
 def test_suffixes_of_any_case_are_read_and_others_are_counted(tmp_path):
     touch(
-        tmp_path, *(f"cat/{name}" for name in ("a.JPG", "b.jfif", "c.jpe", "d.Jpeg", "e.png", "f.gif", "g.avif", "h"))
+        tmp_path,
+        *(
+            f"cat/{name}"
+            for name in ("a.JPG", "b.jfif", "c.jpe", "d.Jpeg", "e.png", "e.WebP", "e2.bmp", "f.gif", "g.avif", "h")
+        ),
     )
     found = class_folders.files_below(tmp_path, "cat", set())
-    assert [name for name, _ in found.images] == ["cat/a.JPG", "cat/b.jfif", "cat/c.jpe", "cat/d.Jpeg", "cat/e.png"]
+    assert [name for name, _ in found.images] == [
+        "cat/a.JPG",
+        "cat/b.jfif",
+        "cat/c.jpe",
+        "cat/d.Jpeg",
+        "cat/e.WebP",
+        "cat/e.png",
+        "cat/e2.bmp",
+    ]
     assert found.others == {".gif": 1, ".avif": 1, "without suffix": 1}
 
 

@@ -44,9 +44,11 @@ def test_records_are_read_by_index_in_any_order_inside_a_graph(shards):
 
 def test_other_feature_names_and_soft_labels(tmp_path):
     keys = {"image_key": "picture", "label_key": "shares"}
-    paths, images = write_shards(tmp_path, [2], label=lambda number: [number, 0.5], **keys)
+    paths, images = write_shards(tmp_path, [2], label=lambda number: [float(number), 0.5], **keys)
     np.testing.assert_array_equal(index(paths, **keys).labels, [[0, 0.5], [1, 0.5]])
-    with pytest.raises(ValueError, match="record 0 has no feature 'image', only .'name', 'picture', 'shares'.; name"):
+    with pytest.raises(
+        ValueError, match="record 0 has no feature 'image', only .'name', 'picture', 'shares'.; name it with image_key"
+    ):
         index(paths)
 
 
@@ -145,4 +147,54 @@ def test_records_without_a_label_feature_are_refused(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "shard")) as writer:
         writer.write(example(b"", 1, label_key="class"))
     with pytest.raises(ValueError, match="record 0 has no feature 'image'|no feature 'label'"):
+        index([tmp_path / "shard"])
+
+
+def write(folder, *examples):
+    """Write a shard of records and return its path in a list."""
+    with tf.io.TFRecordWriter(str(folder / "shard")) as writer:
+        for record in examples:
+            writer.write(record)
+    return [folder / "shard"]
+
+
+def test_a_column_per_class_of_zeros_and_ones_is_kept(tmp_path):
+    found = index(write(tmp_path, example(b"", [0, 1, 1]), example(b"", [1, 0, 0])))
+    assert found.labels.dtype == np.float32 and found.labels.tolist() == [[0, 1, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        (example(b"", [2, 5, 9]), r"record 1 has the integers \[2, 5, 9\] as its label; it must be one, or 0 and 1"),
+        (
+            example(b"", [1, 0]),
+            r"record 1 has the label \[1, 0\], but the first record has \[0, 1, 1\]; .* of one length",
+        ),
+        (example(b"", 3), r"record 1 has the label 3, but the first record has \[0, 1, 1\]"),
+        (example(b"", []), r"record 1 has the label -1, but the first record has \[0, 1, 1\]"),
+        (
+            example(b"", [b"cat"]),
+            r"record 1 has the text b'cat' in 'label' instead of a number; name another with label_key",
+        ),
+        (example([b"a", b"b"], 1), "record 1 has 2 images in 'image' instead of one encoded image"),
+        (
+            example([1, 2], 1),
+            "record 1 has 2 numbers in 'image' instead of one encoded image; name another one with image_key",
+        ),
+        (example([], 1), "record 1 has 0 numbers in 'image' instead of one"),
+        (example(b"", 1, label_key="class"), "record 1 has no feature 'label', only .*; name it with label_key"),
+        (b"no example", "record 1 is no tf.train.Example"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_named(tmp_path, record, message):
+    with pytest.raises(ValueError, match=f"shard .*, {message}"):
+        index(write(tmp_path, example(b"", [0, 1, 1]), record))
+
+
+@pytest.mark.parametrize("compression", ["GZIP", "ZLIB"])
+def test_a_compressed_shard_is_called_compressed(tmp_path, compression):
+    with tf.io.TFRecordWriter(str(tmp_path / "shard"), compression) as writer:
+        writer.write(example(b"", 1))
+    with pytest.raises(ValueError, match="shard is compressed; records are read by index, so decompress it"):
         index([tmp_path / "shard"])
