@@ -117,7 +117,8 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
         raise ValueError(
             "callbacks must not hold BackupAndRestore: it restores the weights after fit has chosen its first step "
-            "of the plan, so the data would start over; use keras_mixsize.callbacks.Resume(directory), which restores both"
+            "of the plan, so the data would start over; use keras_mixsize.callbacks.Resume(directory), which "
+            "restores both"
         )
 
 

@@ -45,6 +45,8 @@ class MixSizeModel(PreparedModel):
     `fit(MixSizeDataset)` goes on in the dataset's plan at `position`, the number of steps this model has trained, which
     is saved with it. Loss and metrics of each size join the logs at the end of an epoch (`loss_32`, `accuracy_48`).
 
+    The options are keywords, and no dataclass: a user sets one or two of them, and Keras saves them by name.
+
     Args:
         network: a built functional or sequential model of input (None, None, C); its layers are shared, not copied. If
             it has several outputs, as with an auxiliary head, each gets the labels.

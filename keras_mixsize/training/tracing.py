@@ -9,6 +9,7 @@ Used by `training`; knows nothing of buckets.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -24,7 +25,7 @@ class StepPerShape:
         jit_compile: as tf.function takes it.
     """
 
-    def __init__(self, step, strategy: tf.distribute.Strategy, jit_compile: bool | None):
+    def __init__(self, step: Callable, strategy: tf.distribute.Strategy, jit_compile: bool | None):
         self._step = step
         self._strategy = strategy
         self._options = {"reduce_retracing": False, "autograph": False, "jit_compile": jit_compile}
@@ -34,7 +35,7 @@ class StepPerShape:
         """Run the step on a batch."""
         return self.function_for(batch)(batch)
 
-    def function_for(self, batch):
+    def function_for(self, batch) -> Callable:
         """Return the function that runs on batches of this shape."""
         locally = self._strategy.experimental_local_results
         shape = tuple(tuple(locally(part)[0].shape) for part in tf.nest.flatten(batch[0]))

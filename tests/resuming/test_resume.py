@@ -297,3 +297,8 @@ def test_resume_needs_a_plan_and_is_alone(quick, small_arrays, tmp_path):
 def test_options_out_of_range_are_refused(tmp_path, options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         callbacks.Resume(tmp_path, **options)
+
+
+def test_it_says_in_one_line_what_it_is():
+    text = repr(callbacks.Resume("run/", every_steps=4))
+    assert text == "Resume('run', every_steps=4, every_minutes=5.0, keep=3)"
