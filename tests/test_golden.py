@@ -185,7 +185,7 @@ def times_of(folder):
 @cached
 def test_images_of_0_1_0_are_rendered_nearly_the_same(unpacked, expected, kind):
     rendered = make.rendered(make.OPENERS[kind](unpacked(kind)))
-    # Version 0.1.0 interpolated between two pixels where a window shrinks by less than two; now areas are averaged
+    # Version 0.1.0 interpolated along both axes where one shrinks by less than two
     assert np.abs(rendered.astype(int) - expected["rendered"]).mean() < 2
 
 

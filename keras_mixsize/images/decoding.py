@@ -55,10 +55,9 @@ def render_batch(
     With `transform.decode` `"exact"` the windows are cut out of the whole image, decoded as Pillow does, and resized by
     `tf.image.resize`. With `"fast"` a JPEG is decoded at the smallest scale at which every window still holds the
     target size, in luma and chroma. The edges of its windows are rounded to that grid, which moves them by at most
-    half an output pixel. Along an axis on which a window is larger than the target, `transform.antialias` averages
-    over areas, which skips no pixel; along one on which it is smaller, two-point interpolation enlarges it.
-    Interpolation `"nearest"` picks pixels, so images are not scaled for it. With `transform.exif` a JPEG is turned as
-    its Exif orientation says.
+    half an output pixel. Along an axis on which a window is still twice the target or more, `transform.antialias`
+    averages over areas; along one on which it is not, two-point interpolation skips no pixel. Interpolation `"nearest"`
+    picks pixels, so images are not scaled for it. With `transform.exif` a JPEG is turned as its Exif orientation says.
 
     For pictures like photographs the two differ by less than 6 of 255 on average, at any aspect ratio up to 100:1: a
     mean over an area is not the wide triangle that `"exact"` weighs with.
@@ -160,7 +159,7 @@ def _tasks(
 
 def _filters(extents: tf.Tensor, size) -> tf.Tensor:
     """Return the filter for windows of these heights and widths, int32 `[N, 2]`; see `_resampler`."""
-    rows, columns = tf.unstack(tf.cast(extents >= size, tf.int32), axis=1)
+    rows, columns = tf.unstack(tf.cast(extents >= 2 * size, tf.int32), axis=1)
     huge = tf.cast(tf.reduce_prod(extents, axis=1) > _HUGE, tf.int32)
     return rows + 2 * columns + rows * columns * huge
 
@@ -224,8 +223,8 @@ _HUGE = 2**22  # pixels of a cut whose floats, 50 MB, are not worth a resize tha
 def _resampler(transform: Transform, size) -> Callable:
     """Return a function of a cut, uint8 `[h, w, C]`, and its filter; it returns float32 in 0..255.
 
-    Filter 0 is for a window that is smaller than the target along both axes, 1 for one that is smaller along columns
-    only, 2 along rows only, 3 for one that is smaller along none, 4 for such a one that is huge.
+    Filter 0 is for a window that is less than twice the target along both axes, 1 for one that is twice the target or
+    more in height only, 2 in width only, 3 in both, 4 for such a one that is huge.
     """
     method, sides = transform.interpolation, tf.stack([size, size])
 
@@ -237,7 +236,7 @@ def _resampler(transform: Transform, size) -> Callable:
     def over_areas(cut, chosen):
         height, width = tf.unstack(tf.shape(cut)[:2])
 
-        def both():  # twice as fast as the wide triangle that `antialias` stands for, and close to it
+        def both():  # twice as fast as the wide triangle that `antialias` stands for
             return tf.image.resize(tf.cast(cut, tf.float32), sides, "area")
 
         filters = [

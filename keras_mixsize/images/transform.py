@@ -49,8 +49,7 @@ class Transform:
 
     Raises:
         ValueError: an unknown interpolation, dtype or way to decode, a map or augmentation that is none, or `in_step`
-            where images are floats before they are mirrored: with a map or exact decoding; or an `exif` that is no
-                bool.
+            where images are floats before they are mirrored, with a map or exact decoding; or an `exif` that is none.
     """
 
     augmentation: Augmentation = WholeImage()
