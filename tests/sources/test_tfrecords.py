@@ -186,6 +186,7 @@ def test_a_column_per_class_of_zeros_and_ones_is_kept(tmp_path):
         (example(b"", 1, label_key="class"), "record 1 has no feature 'label', only .*; name it with label_key"),
         (b"no example", "record 1 is no tf.train.Example"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,  # a map in bytes has another order in each process
 )
 def test_a_record_that_does_not_fit_is_named(tmp_path, record, message):
     with pytest.raises(ValueError, match=f"shard .*, {message}"):
