@@ -29,6 +29,9 @@ SHARE = ("steps", "samples")
 ROUNDING = ("within_budget", "nearest")
 
 
+_COSTLIEST: Any = None  # stands for the costliest bucket until `Regime.__post_init__` puts that there
+
+
 @dataclasses.dataclass(frozen=True)
 class Regime:
     """A discrete distribution over buckets, all of about the same cost.
@@ -48,7 +51,7 @@ class Regime:
 
     buckets: tuple[Bucket, ...]
     share: str = "steps"
-    base: Bucket | None = None
+    base: Bucket = _COSTLIEST
     rounding: str = "within_budget"
 
     def __post_init__(self):
