@@ -69,7 +69,7 @@ def in_parallel(
 
 
 @contextlib.contextmanager
-def replacement(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
+def replacement(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Give the path of a temporary file that takes the place of `path` when the block ends and all of it is on the disk.
 
     Each writer has a temporary file of its own, so several may write at once: the last to end wins. After an exception it
@@ -88,7 +88,7 @@ def replacement(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def replaced(path: str | pathlib.Path) -> Iterator[BinaryIO]:
+def replaced(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a file for writing and reading that takes the place of `path` when the block ends; see `replacement`."""
     with replacement(path) as temporary, temporary.open("w+b") as stream:
         yield stream
@@ -162,7 +162,7 @@ def _read_cache(path: pathlib.Path, kind: str) -> dict:
                 stream.seek(len(start))
                 with np.load(stream) as data:
                     return dict(data) | {_STAMP: _text(data[_STAMP])}
-            reason = "it is damaged" if start.startswith(_CACHE_START) else "it is empty or of another version"
+            reason: object = "it is damaged" if start.startswith(_CACHE_START) else "it is empty or of another version"
     except FileNotFoundError:
         return {}
     except OSError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GROW, ROUNDING = ("batch", "duplicates", "both", "none"), ("within_budget", "nearest")
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 EXAMPLES = flags.DEFINE_integer("examples", None, "Training images; adds the steps of an epoch.", lower_bound=1, **_OWN)
 BASE_SIZE = flags.DEFINE_integer("base_size", None, "Baseline's size in pixels. [32, or the preset's]", **_OWN)
 BASE_BATCH = flags.DEFINE_integer("base_batch", None, "Baseline's batch. [64, or the preset's]", **_OWN)

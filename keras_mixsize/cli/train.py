@@ -9,6 +9,7 @@ Recipes and their settings: `mixsize train --list`, and `--list --recipe=NAME` f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -21,7 +22,7 @@ STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")
 SCALING = ("none", "linear", "sqrt")
 
 FLAGS = flags.FlagValues()
-_OWN = {"flag_values": FLAGS}
+_OWN: dict[str, Any] = {"flag_values": FLAGS}
 flags.DEFINE_string("dataset", None, "Folder, folder:PATH, records:PATH, embedded, or a name of tfds.", **_OWN)
 flags.DEFINE_string("recipe", None, "Data set, network and mode; a folder gets one of its own.", **_OWN)
 flags.DEFINE_string("config", None, "run.json of a run to repeat.", **_OWN)

@@ -39,7 +39,7 @@ class Workers:
     def __init__(self, strategy: tf.distribute.Strategy):
         self.strategy = strategy
         self.count, self.index = _count_and_index(strategy)
-        self._functions = {}
+        self._functions: dict[Any, Any] = {}
 
     @property
     def is_chief(self) -> bool:

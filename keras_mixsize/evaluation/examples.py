@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,9 @@ from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.sources.arrays import ArraySource
 from keras_mixsize.sources.source import Source
 
-Examples = tuple[np.ndarray, np.ndarray] | Source | tf.data.Dataset  # what a model is tested on; see `batches_of`
+Examples: TypeAlias = (
+    tuple[np.ndarray, np.ndarray] | Source | tf.data.Dataset
+)  # what a model is tested on; see `batches_of`
 
 
 @dataclasses.dataclass(frozen=True)

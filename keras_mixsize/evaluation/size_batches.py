@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,9 @@ from keras_mixsize.regimes.bucket import Bucket
 from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.regimes.regime import Regime
 
-TrainingImages = MixSizeDataset | np.ndarray | tf.Tensor | Iterable  # what calibration takes; see `SizeBatches`
+TrainingImages: TypeAlias = (
+    MixSizeDataset | np.ndarray | tf.Tensor | Iterable
+)  # what calibration takes; see `SizeBatches`
 
 _ARRAY_BATCH = 64
 _ROUNDING = 0.5  # what a resize or the user's own augmentation may add to [0, 1]; floats of 0..255 are far above

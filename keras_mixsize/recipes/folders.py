@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.recipes.recipe import CosineDecay, Recipe
@@ -32,7 +33,7 @@ _SPENT = {
     "d+": "small sizes take several copies of an image, decoded once",
     "bd+": "small sizes take larger batches and several copies of an image",
 }
-_NORMALIZED = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_NORMALIZED: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
             f"base_size must be a multiple of the network's stride of {stride}, got {base_size}; use {near}"
         )
     multiple = math.gcd(base_batch, min(8, max(1, base_batch // 8)))  # 8 of 64; finer where a batch is small
-    options = {"base_size": base_size, "base_batch": base_batch, "multiple_of": multiple}
+    options: dict[str, Any] = {"base_size": base_size, "base_batch": base_batch, "multiple_of": multiple}
     if mode == "baseline":
         return Regime.solve({base_size: 1.0}, grow="none", **options)
     sizes: dict[int, float] = {}

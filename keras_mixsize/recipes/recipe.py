@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Mapping
+from typing import Any
 
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.recipes.schedules import CosineDecay, StepDecay, schedule_from_dict
@@ -102,7 +103,9 @@ class Recipe:
         needed = [field.name for field in known if field.default is field.default_factory]  # both are missing
         if missing := [name for name in needed if name not in fields]:
             raise ValueError(f"the recipe must have the fields {', '.join(needed)}, got none of {', '.join(missing)}")
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
         return cls(**values | {"schedule": schedule_from_dict(fields["schedule"])})
 
     def __reduce__(self):

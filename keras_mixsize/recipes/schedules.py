@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from keras_mixsize.arguments import check_choice
 
@@ -73,12 +74,14 @@ def schedule_from_dict(fields: Mapping) -> StepDecay | CosineDecay:
     Raises:
         ValueError: an unknown field, with the nearest one, or one that is missing.
     """
-    values = {_RENAMED.get(name, name): value for name, value in fields.items()}
+    values: dict[str, Any] = {
+        _RENAMED.get(name, name): tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
     kind = StepDecay if {"factor", "epochs"} & values.keys() else CosineDecay
     known = [field.name for field in dataclasses.fields(kind)]
     for name in values:
         check_choice("field of the schedule", name, known)
     try:
-        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        return kind(**values)
     except TypeError as error:
         raise ValueError(f"the schedule must have the fields {', '.join(known)}, got {dict(fields)}") from error

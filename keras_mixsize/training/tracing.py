@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -29,7 +30,7 @@ class StepPerShape:
         self._step = step
         self._strategy = strategy
         self._options = {"reduce_retracing": False, "autograph": False, "jit_compile": jit_compile}
-        self._functions = {}
+        self._functions: dict[Any, Any] = {}
 
     def __call__(self, batch):
         """Run the step on a batch."""
