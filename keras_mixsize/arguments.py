@@ -2,7 +2,7 @@
 
 NumPy only, and nothing of the package.
 
-    check_count("batch", 0)         # ValueError: batch must be an integer of at least 1, got 0
+    check_count("batch", 64)        # 0 is refused: batch must be an integer of at least 1, got 0
 """
 
 from __future__ import annotations

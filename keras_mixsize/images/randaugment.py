@@ -3,7 +3,7 @@
 It runs on the rendered image, so at the batch's size and not at the source's. Its draws are stateless, keyed by the
 seed of each copy, so batches do not depend on the order of execution (keras_cv's ignores its seed).
 
-    train = MixSizeDataset.from_folder("photos", regime=regime, image_map=RandAugment(layers=2, magnitude=9))
+    train = MixSizeDataset.from_folder("photos/train", regime=regime, image_map=RandAugment(layers=2, magnitude=9))
 
 Source: Cubuk et al., "RandAugment: practical automated data augmentation with a reduced search space", arXiv
 1909.13719; the ranges are those of AutoAugment, arXiv 1805.09501, table 6.

@@ -2,7 +2,7 @@
 
 V1 is TensorFlow Serving's REST form, V2 KServe's own. Neighbours: `server` (who calls it), `served_model` (the answers).
 
-    images, size = read_v1({"signature_name": "serve_bytes_24", "instances": [{"b64": "..."}]})
+    images, size = read_v1({"signature_name": "serve_bytes_24", "instances": [{"b64": photo}]})
     write_v1(served.predict(images, size=size))
 """
 

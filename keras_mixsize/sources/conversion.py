@@ -2,8 +2,7 @@
 
 Images that are small enough are copied byte for byte; larger ones are shrunk and stored as JPEG. Each shard is a
 function of the source and the settings alone, and is replaced whole, so a conversion that was killed goes on where it
-stopped and gives the same files. Neighbours: `encoded`, `examples` (what is read), `records` (reads the result),
-    `sources` (offers it).
+stopped and gives the same files. Neighbours: `encoded` and `source` (what is read), `shards` (reads the result).
 
     convert(folder("photos/train"), "shards/train", max_side=500, quality=90)
     train = records("shards/train")

@@ -4,7 +4,7 @@ Damaged images are handled by the policy of `damage`. The whole batch is attempt
 only where that fails are its images looked at one by one. Neighbours: `source` (Source), `tfrecords` (the shards'
 index), `folders`, `shards` and `tfds` (make these objects).
 
-    source = FileSource(files, labels, class_names, damage="skip")
+    source = FileSource(files, file_labels, class_names, damage="skip")
     source.damage_report()                                            # what was skipped so far
 """
 

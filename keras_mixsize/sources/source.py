@@ -3,7 +3,7 @@
 A source renders the windows that an augmentation asks for, so shuffling moves indices and never images. `arrays` and
 `encoded` have the kinds; the room `input` turns a source and a plan into batches.
 
-    source = ArraySource(images, labels)
+    source = kms.sources.ArraySource(images, labels)
     source.num_examples, source.num_classes, source.channels
 """
 

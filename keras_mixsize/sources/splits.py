@@ -1,10 +1,10 @@
 """Splits: which images of a folder are held out for testing, by a hash of each one's name.
 
 An image's side of the split depends on its own name and the share only, so that adding, removing or copying files moves
-no other image. Neighbours: `listing` (the names), `encoded` (FileSource), `folders` (both sides of a split, made by
-    hand).
+no other image. Neighbours: `listing` (the names), `encoded` (FileSource), `folders` (the
+sides made by hand).
 
-    train, test = split_folder("photos", share=0.2)
+    train, test = split_folder("photos/train", share=0.2)
     held_out(["cat/1.jpg", "cat/2.jpg"], 0.2)              # bool [2]
 """
 

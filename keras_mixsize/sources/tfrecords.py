@@ -5,7 +5,7 @@ and the size of its image. Building it reads everything once and checks every ch
 tail is found before training; records are then read one by one, in any order, checked again, without a Python call.
 Neighbours: `encoded` (RecordSource), `conversion` (writes such shards), `files` (parallel work, the cache).
 
-    index = index_shards(sorted(map(str, folder.glob("train.tfrecord-*"))))
+    index = index_shards(sorted(glob.glob("train.tfrecord-*")))
     index.num_examples, index.labels, index.describe(17)
     data = read_image(index.files[index.shards[17]], index.offsets[17], index.lengths[17], "image")
 """

@@ -5,6 +5,7 @@
 network costs, `checks` whether network, data and callbacks fit together.
 
     model = MixSizeModel.from_model(network, l2=1e-4)
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, ["accuracy"])
     model.fit(train, epochs=200)
 """
 

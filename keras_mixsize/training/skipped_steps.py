@@ -5,7 +5,7 @@
 
     skipped = SkippedSteps()
     skipped.count(finite)                                    # in the step
-    fit(..., callbacks=[SkippedLogs(skipped, limit=20)])
+    model.fit(train, callbacks=[SkippedLogs(skipped, limit=20)])
 """
 
 from __future__ import annotations
