@@ -11,7 +11,6 @@ from networks import compiled, tiny_network
 
 import keras_mixsize as kms
 
-
 # Two devices, of which tests use the first one unless they ask for both; TensorFlow cannot be asked later.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
