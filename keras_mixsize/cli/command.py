@@ -102,7 +102,7 @@ def help_text(module: ModuleType, program: str, *, full: bool = False) -> str:
     shown = [name for name in _own_flags(values) if name not in more]
     left = {name: f"  --{'[no]' if values[name].boolean else ''}{name}" for name in shown}
     width = max(map(len, left.values()), default=0) + 2
-    lines = [f"{program}: {module.__doc__.strip()}", ""]
+    lines = [f"{program}: {(module.__doc__ or '').strip()}", ""]
     lines += [f"{left[name]:<{width}}{_explained(values[name])}" for name in shown]
     if more:
         names = "more, explained by --helpfull: " + " ".join(f"--{name}" for name in more)
@@ -129,7 +129,7 @@ def _print(text: str) -> int:
 
 def _refuse(program: str, error: Exception) -> int:
     told = (
-        f"{error.strerror}: {error.filename}" if getattr(error, "filename", None) else error
+        f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.filename else error
     )  # of the system's errors
     print(f"{program}: {told}", file=sys.stderr)
     return USER_ERROR

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.cli.command import nearest
@@ -113,7 +114,7 @@ class RunConfig:
         if missing := [name for name in ("recipe", "output") if name not in fields]:
             raise ValueError(f"the settings must have {missing[0]!r}")
         recipe, regime = _recipe(fields["recipe"]), fields.get("regime")
-        read = {"recipe": recipe, "regime": None if regime is None else _regime(regime, recipe.mode)}
+        read: dict[str, Any] = {"recipe": recipe, "regime": None if regime is None else _regime(regime, recipe.mode)}
         read["sizes"] = tuple(fields.get("sizes") or ()) or None
         return cls(**fields | read)
 

@@ -33,8 +33,8 @@ def meaning(name: str, say=print) -> str:
         FileNotFoundError, ValueError: nothing of that name, with the nearest name.
     """
     if name.startswith(PREFIXES):
-        kind, _, path = name.partition(":")
-        return f"{kind}:{_existing(path)}"
+        kind, _, rest = name.partition(":")
+        return f"{kind}:{_existing(rest)}"
     path = pathlib.Path(name).expanduser()
     if path.is_absolute() or name.startswith(".") or name.endswith("/"):
         return _folder_or_records(_existing(path))

@@ -49,7 +49,7 @@ def regime_of(text: str) -> Regime:
     given = {
         name: FLAGS[name].value for name in ("base_size", "base_batch", "multiple_of", "rounding", "share", "grow")
     }
-    options = {name: value for name, value in given.items() if FLAGS[name].present}
+    options: dict[str, Any] = {name: value for name, value in given.items() if FLAGS[name].present}
     if "x" in text or text.endswith(".json"):
         return choose_regime(text, **options)
     if ":" in text:

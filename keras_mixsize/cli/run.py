@@ -13,6 +13,7 @@ import importlib.util
 import pathlib
 import sys
 import time
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -66,7 +67,7 @@ def first_examples(source: kms.sources.Source, count: int | None) -> kms.sources
 
 def load_sources(config: RunConfig) -> tuple[kms.sources.Source, kms.sources.Source]:
     """Return the training and the test examples of a run."""
-    options = {"validation": config.validation}
+    options: dict[str, Any] = {"validation": config.validation}
     train = load_source(config.dataset, "train", config.data_dir, damage=config.damage, **options)
     train = first_examples(train, config.limit)
     return train, load_source(config.dataset, "test", config.data_dir, train.class_names, **options)
@@ -74,7 +75,7 @@ def load_sources(config: RunConfig) -> tuple[kms.sources.Source, kms.sources.Sou
 
 def make_dataset(config: RunConfig, source: kms.sources.Source) -> kms.MixSizeDataset:
     """Return the training batches."""
-    options = {"seed": config.seed, "sampling": config.sampling, **kms.recipes.transform(config.recipe)}
+    options: dict[str, Any] = {"seed": config.seed, "sampling": config.sampling, **kms.recipes.transform(config.recipe)}
     return kms.MixSizeDataset.from_source(source, regime=config.regime, **options)
 
 
@@ -83,7 +84,7 @@ def build_model(config: RunConfig, train: kms.MixSizeDataset) -> kms.MixSizeMode
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     recipe = config.recipe
-    options = {"mean": recipe.mean, "std": recipe.std, **recipe.network_options}
+    options: dict[str, Any] = {"mean": recipe.mean, "std": recipe.std, **recipe.network_options}
     network = kms.models.build(
         recipe.network, classes=train.source.num_classes, channels=train.source.channels, **options
     )

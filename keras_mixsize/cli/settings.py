@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 from absl import flags
 
@@ -27,7 +28,7 @@ PLAIN = (  # flags that are fields of RunConfig
     "tensorboard", "resume", "damage", "output",
 )  # fmt: skip
 OF_REGIME = ("regime", "mode", "share", "base_size", "base_batch")
-SMOKE = {"limit": 512, "calibration_batches": 2}
+SMOKE: dict[str, Any] = {"limit": 512, "calibration_batches": 2}
 
 
 def settings(values: flags.FlagValues, dataset: str | None, say=print) -> RunConfig:
@@ -45,7 +46,9 @@ def settings(values: flags.FlagValues, dataset: str | None, say=print) -> RunCon
     if dataset is not None:
         dataset = meaning(dataset, say)
     start = _start(given, dataset, say)
-    changes = {name: given[name] for name in PLAIN if name in given} | ({"dataset": dataset} if dataset else {})
+    changes: dict[str, Any] = {name: given[name] for name in PLAIN if name in given}
+    if dataset:
+        changes["dataset"] = dataset
     recipe, regime = changed(start.recipe, given), _regime(given, start.recipe, start.regime)
     if regime != start.regime:
         changes = {"sizes": None} | changes
@@ -99,7 +102,11 @@ def _start(given: dict, dataset: str | None, say) -> RunConfig:
     if "recipe" not in given and dataset is not None and dataset.startswith("folder:"):
         choice = folder_choice(dataset, given)
         say(str(choice))
-        options = {"regime": choice.regime, "calibration_batches": choice.calibration_batches, "tensorboard": installed}
+        options: dict[str, Any] = {
+            "regime": choice.regime,
+            "calibration_batches": choice.calibration_batches,
+            "tensorboard": installed,
+        }
         return RunConfig(choice.recipe, output="", dataset=dataset, **options)
     recipe = find_recipe(given["recipe"]) if "recipe" in given else _usual_recipe(dataset)
     return RunConfig(recipe, output="", dataset=dataset, tensorboard=installed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -120,7 +121,7 @@ def _report(model: keras.Model, data: Examples, sizes: list[int], options: Evalu
     with progress_bar(total, shown=options.progress) as bar:
         before = _each(sizes, score, "evaluating at {} px", bar)
         if options.calibrate is not None:
-            limits = {"batches": options.batches, "tolerance": options.tolerance, "bar": bar}
+            limits: dict[str, Any] = {"batches": options.batches, "tolerance": options.tolerance, "bar": bar}
             calibrations = measure_statistics(model, options.calibrate, sizes, **limits)
             score_calibrated = _with_statistics(model, calibrations, score)
             after = _each(sizes, score_calibrated, "evaluating at {} px, calibrated", bar)

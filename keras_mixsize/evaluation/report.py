@@ -189,4 +189,4 @@ class SizeReport:
 
 
 def _row(accuracy: dict, calibrated: dict | None, **fields) -> SizeRow:
-    return SizeRow(accuracy=Accuracy(**accuracy), calibrated=calibrated and Accuracy(**calibrated), **fields)
+    return SizeRow(accuracy=Accuracy(**accuracy), calibrated=Accuracy(**calibrated) if calibrated else None, **fields)

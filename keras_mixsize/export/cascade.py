@@ -105,11 +105,11 @@ def fit_cascade(
     right = {size: probabilities[size].argmax(-1) == labels for size in sizes}
     best = max(values.mean() for values in right.values())
     wanted = best if accuracy is None else accuracy
-    found = [
+    pairs = [
         _fit_pair(small, large, probabilities[small].max(-1), right, wanted)
         for small, large in itertools.combinations(sizes, 2)
     ]
-    found = [_with_work(cascade, work) for cascade in found if cascade is not None]
+    found = [_with_work(cascade, work) for cascade in pairs if cascade is not None]
     if not found:
         raise ValueError(
             f"accuracy must be one that a cascade reaches, got {wanted}; the best size alone has {best:.4f}"

@@ -97,7 +97,11 @@ class Preprocessing:
 
     def normalise(self, images: tf.Tensor) -> tf.Tensor:
         """Return float32 images in [0, 1] with mean and std applied."""
-        return images if self.mean is None else (images - np.float32(self.mean)) / np.float32(self.std)
+        return (
+            images
+            if self.mean is None
+            else (images - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        )
 
     def decode(self, data: tf.Tensor, size: int | tf.Tensor, channels: int, max_pixels: int) -> tf.Tensor:
         """Return encoded images as the network's input; a JPEG is decoded at the DCT scale that fits.

@@ -21,6 +21,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -112,7 +113,7 @@ def _export(model: keras.Model, path: pathlib.Path, options: ExportOptions) -> p
 def _write_graph(folder: pathlib.Path, network: MultiSizeNetwork, contents: Contents) -> dict:
     """Write the SavedModel with a warmup request for each signature, and return the signatures."""
     answer = Answer(contents.class_names, contents.top)
-    shared = {"default_size": contents.default_size, "cascade": contents.cascade}
+    shared: dict[str, Any] = {"default_size": contents.default_size, "cascade": contents.cascade}
     functions = make_signatures(network, contents.preprocessing, answer, contents.limits, **shared)
     module = tf.Module()
     module.network, module.answer = network, answer

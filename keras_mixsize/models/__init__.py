@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -20,7 +20,9 @@ from keras_mixsize.models.efficientnet import efficientnet_b0
 from keras_mixsize.models.resnet import resnet50
 from keras_mixsize.models.wide_resnet import wide_resnet
 
-_BUILDERS = {f"resnet{depth}": functools.partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)} | {
+_BUILDERS: dict[str, Callable[..., keras.Model]] = {
+    f"resnet{depth}": functools.partial(cifar_resnet, depth) for depth in (8, 14, 20, 32, 44, 56, 110)
+} | {
     "wrn28_10": functools.partial(wide_resnet, 28, 10),
     "resnet50": resnet50,
     "efficientnet_b0": efficientnet_b0,

@@ -8,6 +8,7 @@ Neighbours: `drop_path` (stochastic depth).
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -154,7 +155,7 @@ def _one_by_seven(x, strides: int):
     return x
 
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable] = {
     "identity": lambda x, strides: x,  # in normal cells only
     "avg_pool_3x3": lambda x, strides: layers.AveragePooling2D(3, strides, padding="same")(x),
     "max_pool_3x3": lambda x, strides: layers.MaxPooling2D(3, strides, padding="same")(x),

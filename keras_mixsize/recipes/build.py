@@ -109,7 +109,7 @@ def compile_model(
     """
     if train.source.labels.ndim != 1:
         raise ValueError(f"labels must be integers for a recipe, got the shape {train.source.labels.shape}")
-    decay = {"l2": recipe.l2, "l2_filter": recipe.l2_filter}
+    decay: dict[str, Any] = {"l2": recipe.l2, "l2_filter": recipe.l2_filter}
     model = MixSizeModel(network, smoothing=recipe.smoothing, **decay, **options)
     loss = SmoothedCrossEntropy(recipe.label_smoothing)
     if len(network.outputs) == 1:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from typing import Any
 
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.recipes.recipe import Recipe
@@ -21,7 +22,12 @@ from keras_mixsize.recipes.schedules import CosineDecay, StepDecay
 from keras_mixsize.regimes.presets import MODES
 
 _IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # the authors' for CIFAR too
-_SMALL = {"family": "cifar", "epochs": 200, "schedule": StepDecay(0.1, (81, 122, 164), 0.1), "reference_batch": 64}
+_SMALL: dict[str, Any] = {
+    "family": "cifar",
+    "epochs": 200,
+    "schedule": StepDecay(0.1, (81, 122, 164), 0.1),
+    "reference_batch": 64,
+}
 _CIFAR = _SMALL | _IMAGENET_STATISTICS
 _WIDE = _CIFAR | {"schedule": StepDecay(0.1, (60, 120, 160), 0.2), "l2": 5e-4}
 _EVOLVED = _CIFAR | {
