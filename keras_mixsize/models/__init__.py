@@ -61,7 +61,7 @@ def build(
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"model must be one of {', '.join(_BUILDERS)}, got {name!r}{hint}")
     network = _BUILDERS[name](classes=classes, channels=channels, **options)
-    return network if mean is None else normalized(network, mean, std)
+    return network if mean is None or std is None else normalized(network, mean, std)
 
 
 def normalized(network: keras.Model, mean: Sequence[float], std: Sequence[float]) -> keras.Model:

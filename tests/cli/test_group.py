@@ -41,5 +41,5 @@ def test_the_status_is_that_of_the_worker_that_failed(capfd):
 
 def test_a_signal_reaches_a_worker(capfd):
     group = Group([sys.executable, "-c", "import time; time.sleep(3000)"], tf_configs(["a:1"]))
-    group.signal(signal.SIGINT)
+    group.signal(signal.SIGTERM)  # a process in the background of a shell would ignore SIGINT
     assert group.wait() != 0
