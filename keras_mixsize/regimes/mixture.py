@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_mixsize.arguments import check_count, is_number
 from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.table import table
 
 if TYPE_CHECKING:
     from keras_mixsize.regimes.regime import Regime
@@ -84,6 +85,19 @@ class Mixture(abc.ABC):
                     "the stage out"
                 )
         return tuple(bounds)
+
+    def table(self, num_examples: int | None = None, epochs: int | None = None) -> str:
+        """Return the regime or schedule as text, a line per bucket of each stage, before anything is trained.
+
+        Args:
+            num_examples: number of training examples; adds the steps and the cost of an epoch.
+            epochs: of the run; adds, with `num_examples`, the steps of each stage of a schedule.
+
+        Returns:
+            Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute; of a schedule
+            for each stage, and the means over the run.
+        """
+        return table(self, num_examples, epochs)
 
     def check_replicas(self, replicas: int) -> None:
         """Raise a ValueError if a bucket's B * D images cannot be split evenly over `replicas`."""

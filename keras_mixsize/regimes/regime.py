@@ -1,8 +1,8 @@
 """Regime: which image sizes a training run uses, how often, and with what batch and duplicates.
 
 A regime is a closed list of buckets: every shape that the trainer will ever see is in it. NumPy only. Neighbours:
-`solving` (batch and duplicates of a size), `notation` and `table` (its text), `presets` (the named ones), `mixture` (its
-means and checks, which a `schedule` of several regimes shares), `plan` (draws steps from it).
+`solving` (batch and duplicates of a size), `notation` (its text), `presets` (the named ones), `mixture` (its
+means, checks and table, which a `schedule` of several regimes shares), `plan` (draws steps from it).
 
     regime = Regime.solve({32: .3, 48: .2, 24: .3, 16: .2}, base_size=32, base_batch=64, grow="duplicates")
     print(regime.table(num_examples=50_000))
@@ -24,7 +24,6 @@ from keras_mixsize.regimes.bucket import Bucket
 from keras_mixsize.regimes.mixture import Mixture, check_shares
 from keras_mixsize.regimes.notation import gives_batch, shapes_of
 from keras_mixsize.regimes.solving import GROW, fit_nearest, fit_within_budget, stretched
-from keras_mixsize.regimes.table import table
 
 SHARE = ("steps", "samples")
 ROUNDING = ("within_budget", "nearest")
@@ -256,17 +255,6 @@ class Regime(Mixture):
         target = usual if target is None else target
         buckets = tuple(stretched(bucket, target / seconds[bucket], change, multiple_of) for bucket in self.buckets)
         return dataclasses.replace(self, buckets=buckets, rounding="nearest")
-
-    def table(self, num_examples: int | None = None) -> str:
-        """Return the regime as text, a line per bucket, before anything is trained.
-
-        Args:
-            num_examples: number of training examples; adds the steps and the cost of an epoch.
-
-        Returns:
-            Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute.
-        """
-        return table(self, num_examples)
 
 
 def _check_budget(buckets: tuple[Bucket, ...], base: Bucket) -> None:

@@ -1,7 +1,7 @@
 """Schedule: regimes one after the other, each for its share of a run's steps.
 
 One `fit` goes through all stages: an epoch keeps its number of steps, so learning-rate schedules, callbacks and bars see steps
-of one kind. NumPy only. Neighbours: `regime` (a stage's), `mixture` (means and checks of both), `notation` and `table` (its
+of one kind. NumPy only. Neighbours: `regime` (a stage's), `mixture` (means, checks and table of both), `notation` (its
 text), `plan` (draws steps from it).
 
     schedule = Schedule.finish(Regime.preset("cifar/d+"))                   # the last fifth of the steps at the base size
@@ -22,7 +22,6 @@ from keras_mixsize.regimes.bucket import Bucket
 from keras_mixsize.regimes.mixture import Mixture, check_shares
 from keras_mixsize.regimes.notation import stages_of
 from keras_mixsize.regimes.regime import Regime
-from keras_mixsize.regimes.table import table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,18 +182,6 @@ class Schedule(Mixture):
         target = usual if target is None else target
         regimes = [(share, regime.rebalance(seconds, target=target, **options)) for share, regime in self.stages]
         return Schedule(tuple(regimes))
-
-    def table(self, num_examples: int | None = None, epochs: int | None = None) -> str:
-        """Return the schedule as text, a line per bucket of each stage, before anything is trained.
-
-        Args:
-            num_examples: number of training examples; adds the steps and the cost of an epoch.
-            epochs: of the run; adds the steps of each stage.
-
-        Returns:
-            As `Regime.table` for each stage, and the means over the run.
-        """
-        return table(self, num_examples, epochs)
 
 
 def _is_stage(stage) -> bool:

@@ -1,6 +1,6 @@
 """Table: a regime or a schedule as text, a line per bucket, to be read before anything is trained.
 
-Used by `regime` and `schedule`, as their method `table`.
+Used by `mixture`, as the method `table` of regimes and schedules.
 
     print(table(Regime.preset("cifar/d+"), num_examples=50_000))
 """
@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_mixsize.regimes.bucket import Bucket
-from keras_mixsize.regimes.mixture import Mixture
-
 if TYPE_CHECKING:
+    from keras_mixsize.regimes.bucket import Bucket
+    from keras_mixsize.regimes.mixture import Mixture
     from keras_mixsize.regimes.regime import Regime
 
 _HEADER = "    S     B   D   cost   steps  samples  compute"

@@ -278,26 +278,23 @@ def test_other_data_are_refused_by_name(small_arrays, saved, change, message):
         fit(fresh(), other, saved)
 
 
-@pytest.mark.parametrize(
-    ("text", "epochs", "message"),
-    [
-        ("0.5*8x16x1:1; 0.5*8x20x1:1", 3, "epochs was 2 and is 3"),
-        ("0.4*8x16x1:1; 0.6*8x20x1:1", 2, "regime was '0.5.8x16x1:1.0;0.5.*and is '0.4.8x16"),
+def test_another_schedule_is_refused_by_name(small_arrays, tmp_path):
+    def data(text, epochs):
+        return kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Schedule.parse(text), epochs=epochs, seed=7)
+
+    text, model = "0.5*8x16x1:1; 0.5*8x20x1:1", fresh()
+    fit(model, data(text, 2), tmp_path, stopped=2, every_steps=1)
+    for other, epochs, message in [
+        (text, 3, "epochs was 2 and is 3"),
+        ("0.4*8x16x1:1; 0.6*8x20x1:1", 2, "regime was '0.5.8x16x1:1.0;.*and is '0.4.8x16"),
         (
             "8x16x1:1",
             2,
             "regime was '0.5.*and is '8x16x1:1.0'; epochs was 2 and is None; steps_per_epoch was 17 and is 19",
         ),
-    ],
-)
-def test_another_schedule_is_refused_by_name(small_arrays, tmp_path, text, epochs, message):
-    def data(text, epochs):
-        options = {"regime": kms.Schedule.parse(text), "epochs": epochs, "seed": 7}
-        return kms.MixSizeDataset.from_arrays(*small_arrays, **options)
-
-    fit(fresh(), data("0.5*8x16x1:1; 0.5*8x20x1:1", 2), tmp_path, stopped=2, every_steps=1)
-    with pytest.raises(ValueError, match=f"step-0000000001 is of another run: .*({message}).*new directory"):
-        fit(fresh(), data(text, epochs), tmp_path, epochs=epochs)
+    ]:
+        with pytest.raises(ValueError, match=f"step-0000000001 is of another run: .*{message}.*new directory"):
+            fit(model, data(other, epochs), tmp_path, epochs=epochs)
 
 
 def test_other_models_and_optimizers_are_refused_by_name(quick, saved):
