@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 from keras_mixsize.cli.command import nearest
 from keras_mixsize.regimes.mixture import Mixture
@@ -23,7 +24,7 @@ from keras_mixsize.regimes.regime import Regime
 from keras_mixsize.regimes.schedule import Schedule
 
 
-def by_stages(text: str, choose: Callable[[str], Mixture]) -> Mixture:
+def by_stages(text: str, choose: Callable[[str], Any]) -> Mixture:
     """Return what `choose` makes of a regime's text, or the schedule of what it makes of each stage's.
 
     Raises:

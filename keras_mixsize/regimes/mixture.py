@@ -32,14 +32,25 @@ class Mixture(abc.ABC):
         stages: the regimes of a run in their order, each with its share of all steps; the shares sum to 1.
     """
 
-    buckets: tuple[Bucket, ...]
-    base: Bucket
-    stages: tuple[tuple[float, Regime], ...]
+    if TYPE_CHECKING:  # each is a field of one subclass and a property of the other
+
+        @property
+        def buckets(self) -> tuple[Bucket, ...]: ...
+
+        @property
+        def base(self) -> Bucket: ...
+
+        @property
+        def stages(self) -> tuple[tuple[float, Regime], ...]: ...
 
     @property
     @abc.abstractmethod
     def step_shares(self) -> np.ndarray:
         """Expected share of the steps that use each bucket: float64 `[buckets]`, sums to 1."""
+
+    @abc.abstractmethod
+    def to_json(self) -> str:
+        """Return the regime or schedule as JSON."""
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -185,7 +185,7 @@ class Plan:
             buckets[here] = self._draw_buckets(self.stretches[place], steps[here])
         return buckets
 
-    def _stretch_of(self, steps: np.ndarray) -> np.ndarray:
+    def _stretch_of(self, steps: np.ndarray | int) -> np.ndarray:
         """Return the index of the stretch that each step lies in."""
         return np.searchsorted([stretch.start for stretch in self.stretches], steps, side="right") - 1
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Schedule(Mixture):
         *,
         shares: Sequence[float] | None = None,
         base_size: int | None = None,
-        **solve_options,
+        **solve_options: Any,
     ) -> Schedule:
         """Return a schedule of one size a stage, from small to large, each within the budget of the base.
 
@@ -98,8 +99,8 @@ class Schedule(Mixture):
         shares = [1 / len(sizes)] * len(sizes) if shares is None else list(shares)
         if len(shares) != len(sizes):
             raise ValueError(f"shares must be one for each of the {len(sizes)} sizes, got {shares}")
-        base = {"base_size": sizes[-1] if base_size is None else base_size, "base_batch": base_batch}
-        regimes = [Regime.solve({size: 1.0}, **base, **solve_options) for size in sizes]
+        solve_options |= {"base_size": sizes[-1] if base_size is None else base_size, "base_batch": base_batch}
+        regimes = [Regime.solve({size: 1.0}, **solve_options) for size in sizes]
         return cls(tuple(zip(shares, regimes)))
 
     @classmethod

@@ -66,7 +66,7 @@ def stretches_of(run: Mixture, block_steps: int, epochs: int | None) -> tuple[St
         epochs: of the run. A single regime needs none, because nothing changes at its end.
     """
     stages = run.stages
-    bounds = run.bounds(block_steps * epochs) if len(stages) > 1 else (0, 0)
+    bounds = run.bounds(block_steps * (epochs or 0)) if len(stages) > 1 else (0, 0)
     found: list[Stretch] = []
     block = bucket = 0
     for (_, regime), first, end in zip(stages, bounds, bounds[1:]):
