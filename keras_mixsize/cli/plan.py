@@ -4,8 +4,8 @@
     mixsize plan cifar/d+ --examples=50000
     mixsize plan "0.8*cifar/d+; 0.2*cifar/baseline" --examples=50000 --epochs=200
 
-A regime is a preset, sizes with probabilities, sizes x batch x duplicates with probabilities, or a JSON file. A schedule is
-regimes one after the other, each with its share of all steps; it needs quotes.
+A regime is a preset, sizes with probabilities, sizes x batch x duplicates with probabilities, or a JSON file.
+A schedule, in quotes, is regimes one after the other, each with its share of all steps.
 """
 
 from __future__ import annotations
