@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from keras_mixsize.regimes import Bucket as Bucket
     from keras_mixsize.regimes import Plan as Plan
     from keras_mixsize.regimes import Regime as Regime
+    from keras_mixsize.regimes import Schedule as Schedule
     from keras_mixsize.training import MixSizeModel as MixSizeModel
     from keras_mixsize.training import max_batch as max_batch
     from keras_mixsize.training import smooth as smooth
@@ -54,7 +55,7 @@ _ROOMS = {  # room -> the names that it hands on to here
     "export": ("FitCascade", "Preprocessing", "converters", "export_saved_model"),
     "images": ("CenterCrop", "PadCropFlip", "RandomResizedCrop", "WholeImage"),
     "input": ("MixSizeDataset", "service"),
-    "regimes": ("Bucket", "Plan", "Regime"),
+    "regimes": ("Bucket", "Plan", "Regime", "Schedule"),
     "training": ("MixSizeModel", "max_batch", "smooth"),
 }
 _PLACES = {name: (room, name) for room, names in _ROOMS.items() for name in names} | {

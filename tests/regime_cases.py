@@ -1,11 +1,12 @@
-"""Regimes for tests: the paper's CIFAR sizes solved with options, and random mixtures within their budget."""
+"""Regimes for tests: the paper's CIFAR sizes, random mixtures and schedules, and their shares by exact arithmetic."""
 
 import math
+from fractions import Fraction
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from keras_mixsize import Regime
+from keras_mixsize import Bucket, Regime, Schedule
 
 CIFAR = {32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}
 GROW = ("batch", "duplicates", "both", "none")
@@ -22,6 +23,21 @@ def shapes(regime):
 
 def pixels(bucket):
     return bucket.size**2 * bucket.batch * bucket.duplicates
+
+
+def largest_remainder(quotas):
+    """Return whole numbers with the sum of the quotas: Hamilton's method for seats, in exact fractions."""
+    whole = [int(quota) for quota in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda place: whole[place] - quotas[place])
+    for place in by_remainder[: round(sum(quotas)) - sum(whole)]:
+        whole[place] += 1
+    return whole
+
+
+def step_quotas(regime, steps):
+    """Return the steps that a regime's shares give each bucket, in exact fractions."""
+    weights = [Fraction(b.probability) / (1 if regime.share == "steps" else b.batch) for b in regime.buckets]
+    return [steps * weight / sum(weights) for weight in weights]
 
 
 @st.composite
@@ -49,3 +65,19 @@ def regimes_within_budget(draw):
         multiple_of=multiple_of,
     )
     return regime, multiple_of
+
+
+@st.composite
+def schedules(draw, most_stages=4):
+    """Schedules of regimes of a few small batches."""
+    weights = draw(st.lists(st.integers(1, 9), min_size=1, max_size=most_stages))
+    stages = []
+    for weight in weights:
+        batches = draw(st.lists(st.integers(1, 20), min_size=1, max_size=4))
+        parts = draw(st.lists(st.integers(1, 9), min_size=len(batches), max_size=len(batches)))
+        sizes = draw(st.lists(st.integers(1, 6).map(lambda n: 8 * n), min_size=len(batches), max_size=len(batches)))
+        buckets = [Bucket(s, b, 1, part / sum(parts)) for s, b, part in zip(sizes, batches, parts, strict=True)]
+        stages.append(
+            (weight / sum(weights), Regime(tuple(buckets), share=draw(st.sampled_from(["steps", "samples"]))))
+        )
+    return Schedule(tuple(stages))

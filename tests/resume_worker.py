@@ -29,6 +29,7 @@ OPTIONS = {
     "keep": 3,
     "replicas": 1,
     "seed": 7,
+    "regime": REGIME,
     "kill": None,
     "slow": 0.0,
 }
@@ -89,13 +90,13 @@ def make_model(strategy):
     return model
 
 
-def make_data(seed):
-    """Return 200 embedded images."""
+def make_data(seed, regime=REGIME, epochs=None):
+    """Return 200 embedded images under the regime or schedule that a text says."""
     import keras_mixsize as kms
 
     source = kms.sources.fashion_mnist("train")
-    regime = kms.Regime.parse(REGIME)
-    return kms.MixSizeDataset.from_arrays(source.images[:200], source.labels[:200], regime=regime, seed=seed)
+    options = {"regime": kms.Schedule.parse(regime), "epochs": epochs, "seed": seed}
+    return kms.MixSizeDataset.from_arrays(source.images[:200], source.labels[:200], **options)
 
 
 def die(number=signal.SIGKILL):
@@ -197,7 +198,7 @@ def main():
     worker = strategy.cluster_resolver.task_id if together else 0
     if options["replicas"] > 1:
         strategy = tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(options["replicas"])])
-    model, train = make_model(strategy), make_data(options["seed"])
+    model, train = make_model(strategy), make_data(*(options[name] for name in ("seed", "regime", "epochs")))
     names = ("every_steps", "every_minutes", "keep")
     resume = kms.callbacks.Resume(options["directory"], **{name: options[name] for name in names})
     with open(options["log"] + (f".{worker}" if worker else ""), "a") as log:

@@ -20,10 +20,10 @@ from typing import Any
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.cli.command import nearest
 from keras_mixsize.cli.names import short_name
-from keras_mixsize.cli.regime_text import choose_regime
+from keras_mixsize.cli.regime_text import by_stages, choose_regime, from_json
 from keras_mixsize.files import replaced
 from keras_mixsize.recipes import FAMILIES, Recipe, find
-from keras_mixsize.regimes import Regime
+from keras_mixsize.regimes import Mixture, Regime
 
 FILE = "run.json"
 FORMAT, VERSION = "settings of a keras_mixsize run", 1
@@ -64,7 +64,7 @@ class RunConfig:
     dataset: str | None = None
     data_dir: str | None = None
     validation: float = 0.2
-    regime: Regime | None = None
+    regime: Mixture | None = None
     seed: int = 0
     sizes: tuple[int, ...] | None = None
     calibration_batches: int = 200
@@ -163,8 +163,9 @@ def _recipe(value) -> Recipe:
     return find(value) if isinstance(value, str) else Recipe.from_dict(value)
 
 
-def _regime(value, mode: str) -> Regime:
+def _regime(value, mode: str) -> Mixture:
     if isinstance(value, str):
-        return choose_regime(value, mode)
-    check_keys("the regime's settings", value, [field.name for field in dataclasses.fields(Regime)])
-    return Regime.from_json(json.dumps(value))
+        return by_stages(value, lambda text: choose_regime(text, mode))
+    for regime in [stage["regime"] for stage in value["stages"]] if "stages" in value else [value]:
+        check_keys("the regime's settings", regime, [field.name for field in dataclasses.fields(Regime)])
+    return from_json(json.dumps(value))

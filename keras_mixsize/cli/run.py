@@ -76,7 +76,7 @@ def load_sources(config: RunConfig) -> tuple[kms.sources.Source, kms.sources.Sou
 def make_dataset(config: RunConfig, source: kms.sources.Source) -> kms.MixSizeDataset:
     """Return the training batches."""
     options: dict[str, Any] = {"seed": config.seed, "sampling": config.sampling, **kms.recipes.transform(config.recipe)}
-    return kms.MixSizeDataset.from_source(source, regime=config.regime, **options)
+    return kms.MixSizeDataset.from_source(source, regime=config.regime, epochs=config.recipe.epochs, **options)
 
 
 def build_model(config: RunConfig, train: kms.MixSizeDataset) -> kms.MixSizeModel:
@@ -132,7 +132,7 @@ def introduce(config: RunConfig, train: kms.sources.Source, test: kms.sources.So
     console.rule(config.name)
     console.print(describe(config, train, test))
     console.print(str(config.recipe))
-    console.print(config.regime.table(train.num_examples))
+    console.print(config.regime.table(train.num_examples, config.recipe.epochs))
 
 
 def warm_up(model: kms.MixSizeModel, train: kms.MixSizeDataset) -> None:

@@ -17,10 +17,10 @@ from absl import flags
 from keras_mixsize.cli.command import nearest
 from keras_mixsize.cli.config import RunConfig, read_config
 from keras_mixsize.cli.names import PREFIXES, meaning, short_name
-from keras_mixsize.cli.regime_text import choose_regime
+from keras_mixsize.cli.regime_text import by_stages, choose_regime
 from keras_mixsize.recipes import RECIPES, Recipe
 from keras_mixsize.recipes.folders import Asked, Choice, FolderFacts, choose
-from keras_mixsize.regimes import Regime
+from keras_mixsize.regimes import Mixture
 
 DEFAULT = "embedded/resnet8/d+"
 PLAIN = (  # flags that are fields of RunConfig
@@ -131,19 +131,21 @@ def folder_choice(dataset: str, given: dict) -> Choice:
     return choose(facts, Asked(network=given.get("model"), **{name: given[name] for name in wanted if name in given}))
 
 
-def _regime(given: dict, recipe: Recipe, regime: Regime) -> Regime:
-    """Return the regime that flags ask for, or the one that there is."""
+def _regime(given: dict, recipe: Recipe, regime: Mixture) -> Mixture:
+    """Return the regime or schedule that flags ask for, or the one that there is."""
     asked = {name for name in OF_REGIME if name in given}
     mode = given.get("mode", recipe.mode)
     if "regime" not in given and (recipe.family == "folder" or not asked):
         return regime
     if "regime" not in given and "config" in given:
         raise ValueError(f"--{min(asked)} needs --regime beside --config, because the file holds a whole regime")
-    text = given.get("regime", recipe.family)
     options = {name: given[name] for name in ("share", "base_size", "base_batch") if name in given}
-    if ":" in text and "x" not in text:
-        options = {"base_size": 32, "base_batch": 64} | options
-    return choose_regime(text, mode, **options)
+
+    def choose(text: str) -> Mixture:
+        solved = ":" in text and "x" not in text
+        return choose_regime(text, mode, **({"base_size": 32, "base_batch": 64} if solved else {}) | options)
+
+    return by_stages(given.get("regime", recipe.family), choose)
 
 
 def _named_after_the_data(config: RunConfig, given: dict) -> RunConfig:

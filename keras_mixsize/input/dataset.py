@@ -24,6 +24,7 @@ from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop
 from keras_mixsize.images.transform import Transform
 from keras_mixsize.input.steps import batches, loader
 from keras_mixsize.internals import WrappedDataset, keras_asks_without_steps
+from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.regimes.regime import Regime
 
@@ -92,7 +93,8 @@ class MixSizeDataset(WrappedDataset):
         cls,
         source: sources.Source,
         *,
-        regime: Regime,
+        regime: Mixture,
+        epochs: int | None = None,
         seed: int = 0,
         sampling: str = "shuffled",
         parallel_calls: int = tf.data.AUTOTUNE,
@@ -105,31 +107,32 @@ class MixSizeDataset(WrappedDataset):
 
         Args:
             source: where the examples come from.
-            regime: the buckets and their shares.
+            regime: the buckets and their shares, a `Regime` or a `Schedule`.
+            epochs: of the whole run, as `fit` gets them; needed for a schedule of several stages only.
             seed: of the order and of every augmentation.
             sampling: `"shuffled"` or `"independent"`, see `Plan`.
             parallel_calls: steps prepared at the same time.
             **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
         """
-        plan = Plan(regime, num_examples=source.num_examples, seed=seed, sampling=sampling)
+        plan = Plan(regime, source.num_examples, seed, sampling=sampling, epochs=epochs)
         transform = {"augmentation": _usual_augmentation(source)} | transform
         return cls(source, plan, Transform(**transform), parallel_calls=parallel_calls)
 
     @classmethod
-    def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Regime, **options) -> MixSizeDataset:
+    def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Mixture, **options) -> MixSizeDataset:
         """Return the training batches of images in memory, see `ArraySource`; options are those of `from_source`."""
         return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
 
     @classmethod
     def from_folder(
-        cls, path: str | os.PathLike, *, regime: Regime, channels: int = 3, damage="raise", **options
+        cls, path: str | os.PathLike, *, regime: Mixture, channels: int = 3, damage="raise", **options
     ) -> MixSizeDataset:
         """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`."""
         return cls.from_source(sources.folder(path, channels=channels, damage=damage), regime=regime, **options)
 
     @classmethod
     def from_records(
-        cls, path: str | os.PathLike, *, regime: Regime, channels: int | None = None, damage="raise", **options
+        cls, path: str | os.PathLike, *, regime: Mixture, channels: int | None = None, damage="raise", **options
     ) -> MixSizeDataset:
         """Return the training batches of TFRecord shards, read by index; see `sources.records`."""
         return cls.from_source(sources.records(path, channels=channels, damage=damage), regime=regime, **options)
@@ -139,7 +142,7 @@ class MixSizeDataset(WrappedDataset):
         cls,
         name: str,
         *,
-        regime: Regime,
+        regime: Mixture,
         split: str = "train",
         data_dir: str | None = None,
         damage="raise",
@@ -150,7 +153,7 @@ class MixSizeDataset(WrappedDataset):
         return cls.from_source(source, regime=regime, **options)
 
     @classmethod
-    def from_embedded(cls, split: str = "train", *, regime: Regime, **options) -> MixSizeDataset:
+    def from_embedded(cls, split: str = "train", *, regime: Mixture, **options) -> MixSizeDataset:
         """Return the training batches of the Fashion-MNIST subset inside the package; see `sources.fashion_mnist`."""
         return cls.from_source(sources.fashion_mnist(split), regime=regime, **options)
 

@@ -7,20 +7,46 @@ Neighbour: `regimes.hashing`, whose arithmetic both use.
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
-from keras_mixsize.regimes.hashing import fills_grid, fold, scramble
+from keras_mixsize.regimes.hashing import Grid, fold, scramble
 from keras_mixsize.regimes.plan import BUCKETS, IMAGES, SAMPLES, Plan
+
+_NEVER = np.iinfo(np.int64).max  # an edge above all draws
 
 
 def draw_bucket(plan: Plan, step: tf.Tensor) -> tf.Tensor:
-    """Return the bucket's index that `plan.buckets` gives for one step: int32 scalar from an int64 scalar."""
+    """Return the bucket's index that `plan.buckets` gives for one step: int32 scalar from an int64 scalar.
+
+    What differs between the plan's stretches is looked up in tables, so that the graph does not grow with a schedule.
+    """
+    starts = tf.constant([stretch.start for stretch in plan.stretches], tf.int64)
+    stretch = tf.reduce_sum(tf.cast(step >= starts[1:], tf.int32))
     if plan.sampling == "independent":
         draw = tf.cast(fold(plan_key(plan), BUCKETS, word(step)), tf.int64)
     else:
-        key = fold(plan_key(plan), BUCKETS, word(step // plan.steps_per_epoch))
-        draw = shuffled_tensor((step % plan.steps_per_epoch)[None], plan.steps_per_epoch, key)
-    return tf.reduce_sum(tf.cast(draw >= plan.edges, tf.int32))
+        draw = _draw_in_block(plan, stretch, step - starts[stretch])
+    first_buckets = tf.constant([stretch.first_bucket for stretch in plan.stretches])
+    return first_buckets[stretch] + tf.reduce_sum(tf.cast(draw >= _edges(plan)[stretch], tf.int32))
+
+
+def _draw_in_block(plan: Plan, stretch: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
+    """Return the place of a step in its shuffled block: int64 `[1]` from the index of its stretch and its number in it."""
+    grids = [Grid.of(stretch.block_steps) for stretch in plan.stretches]
+    grid = Grid(*(tf.constant(numbers, tf.uint32)[stretch] for numbers in zip(*grids)))
+    first_blocks = tf.constant([stretch.first_block for stretch in plan.stretches], tf.int64)
+    block_steps = tf.cast(grid.items, tf.int64)
+    key = fold(plan_key(plan), BUCKETS, word(first_blocks[stretch] + position // block_steps))
+    return _shuffled((position % block_steps)[None], grid, key, is_full=all(grid.is_full for grid in grids))
+
+
+def _edges(plan: Plan) -> tf.Tensor:
+    """Return what cuts a draw into buckets: int64 `[stretches, buckets - 1]`, a row filled up where a stretch has fewer."""
+    rows = [stretch.edges(plan.sampling) for stretch in plan.stretches]
+    columns = max(map(len, rows))
+    rows = [np.pad(row, (0, columns - len(row)), constant_values=_NEVER) for row in rows]
+    return tf.constant(np.stack(rows), tf.int64)
 
 
 def draw_samples(plan: Plan, stream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -39,11 +65,16 @@ def draw_seeds(plan: Plan, indices: tf.Tensor, passes: tf.Tensor, duplicates: tf
 
 def shuffled_tensor(index: tf.Tensor, count: int, key: tf.Tensor) -> tf.Tensor:
     """Return what `hashing.shuffled` gives, for tensors: int64 `[N]` from int64 `[N]`, uint32 `[N]` or `[1]` keys."""
-    drawn = scramble(word(index), count, key)
-    if not fills_grid(count):
+    grid = Grid.of(count)
+    return _shuffled(index, grid, key, is_full=grid.is_full)
+
+
+def _shuffled(index: tf.Tensor, grid: Grid, key: tf.Tensor, *, is_full: bool) -> tf.Tensor:
+    drawn = scramble(word(index), grid, key)
+    if not is_full:
         (drawn,) = tf.while_loop(
-            lambda drawn: tf.reduce_any(drawn >= count),
-            lambda drawn: [tf.where(drawn >= count, scramble(drawn, count, key), drawn)],
+            lambda drawn: tf.reduce_any(drawn >= grid.items),
+            lambda drawn: [tf.where(drawn >= grid.items, scramble(drawn, grid, key), drawn)],
             [drawn],
         )
     return tf.cast(drawn, tf.int64)

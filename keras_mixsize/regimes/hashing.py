@@ -5,13 +5,13 @@ TensorFlow tensors share. The plan (NumPy) and the input graph (TensorFlow) ther
 without exchanging any, on every worker and after every restart. `plan` and `images` build on it.
 
     key = fold(seed, STREAM, epoch)             # one 32-bit key from several numbers
-    position = scramble(index, count, key)      # a keyed shuffle of range(count), element by element
+    position = shuffled(index, count, key)      # a keyed shuffle of range(count), element by element
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -60,33 +60,45 @@ def seed_key(seed: int) -> np.ndarray:
     return np.random.SeedSequence(int(seed)).generate_state(1, np.uint32)
 
 
-def scramble(index: Any, count: int, key: Any) -> Any:
-    """Return one pass of a keyed permutation of `range(rows * columns)`, the smallest grid that holds `count`.
+class Grid(NamedTuple):
+    """The smallest nearly square grid of whole rows that holds so many items: integers, or uint32 tensors."""
 
-    The grid is nearly square, so less than one row lies outside `range(count)`; a caller who wants a permutation of
-    `range(count)` itself feeds results at or above `count` back in until none is left ("cycle walking").
+    items: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def of(cls, count: int) -> Grid:
+        """Return the grid of so many items, 1 to 2^31."""
+        rows = math.isqrt(count - 1) + 1
+        return cls(count, rows, -(-count // rows))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `scramble` permutes `range(items)` itself, so that nothing needs to be fed back."""
+        return self.items == self.rows * self.columns
+
+
+def scramble(index: Any, grid: Grid, key: Any) -> Any:
+    """Return one pass of a keyed permutation of `range(rows * columns)`.
+
+    The grid is nearly square, so less than one row lies outside `range(items)`; a caller who wants a permutation of
+    `range(items)` itself feeds results at or above `items` back in until none is left ("cycle walking").
 
     Args:
         index: uint32 array or tensor, each below rows * columns.
-        count: number of items, 1 to 2^31.
+        grid: of the items.
         key: uint32 array or tensor that broadcasts to `index`'s shape.
 
     Source: a Feistel network over two moduli; J. Black and P. Rogaway, "Ciphers with arbitrary finite domains",
     CT-RSA 2002.
     """
-    rows = math.isqrt(count - 1) + 1
-    columns = -(-count // rows)
+    rows, columns = grid.rows, grid.columns
     row, column = index // columns, index % columns
     for turn in range(0, 2 * ROUNDS, 2):
         row = (row + _round(column, key, turn) % rows) % rows
         column = (column + _round(row, key, turn + 1) % columns) % columns
     return row * columns + column
-
-
-def fills_grid(count: int) -> bool:
-    """Return whether `scramble` permutes `range(count)` itself, so that nothing needs to be fed back."""
-    rows = math.isqrt(count - 1) + 1
-    return count % rows == 0
 
 
 def _round(half, key, turn: int):
@@ -107,7 +119,8 @@ def shuffled(index: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """
     index = np.asarray(index, np.uint32)
     keys = np.broadcast_to(key, index.shape)
-    target = scramble(index, count, keys)
+    grid = Grid.of(count)
+    target = scramble(index, grid, keys)
     while (outside := target >= count).any():
-        target[outside] = scramble(target[outside], count, keys[outside])
+        target[outside] = scramble(target[outside], grid, keys[outside])
     return target.astype(np.int64)

@@ -1,7 +1,8 @@
 """Plan: the pure function from (seed, step) to the bucket and the samples of that step.
 
 Every process computes the same plan without communication, and the whole input state is one integer, the step.
-NumPy only; `dataset` draws the same numbers inside the input graph from the same functions of `hashing`.
+NumPy only; `input.drawing` draws the same numbers inside the input graph from the same functions of `hashing`. Neighbours:
+`schedule` (a regime for each stage of the run), `stretch` (its blocks of steps).
 
     plan = Plan(regime, num_examples=50_000, seed=0)
     step = plan.at(123_456)                       # at once, without replaying earlier steps
@@ -19,8 +20,9 @@ import numpy as np
 
 from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.regimes.bucket import Bucket
-from keras_mixsize.regimes.hashing import WORD, fold, seed_key, shuffled
-from keras_mixsize.regimes.regime import Regime
+from keras_mixsize.regimes.hashing import fold, seed_key, shuffled
+from keras_mixsize.regimes.mixture import Mixture
+from keras_mixsize.regimes.stretch import Stretch, stretches_of
 
 SAMPLING = ("shuffled", "independent")
 BUCKETS, SAMPLES, IMAGES = 1, 2, 3  # streams of randomness that must not meet
@@ -61,21 +63,33 @@ class Plan:
 
     Every epoch has the same number of steps. A pass goes over every example exactly once, in an order of its own; step
     t takes the next B_t samples, so nothing is dropped where an epoch ends, and a pass need not end where an epoch
-    does.
+    does. A schedule's stages begin at their shares of all steps, which need not be where an epoch begins; after its last
+    step the plan goes on with the last stage's regime.
 
     Args:
-        regime: the buckets and their shares.
+        regime: the buckets and their shares, a Regime for the whole run or a Schedule.
         num_examples: examples in the data set, at least the largest batch.
         seed: integer at or above 0.
         sampling: `"shuffled"` gives every epoch the same number of steps per bucket (largest remainder, one at least)
-            in a shuffled order; `"independent"` draws every step separately.
+            in a shuffled order; of a schedule each block of so many steps, counted from its stage's first step.
+            `"independent"` draws every step separately.
+        epochs: of the whole run; needed for a schedule of several stages only, because they are shares of its steps.
 
     Raises:
-        ValueError: an argument out of range, or fewer examples than a batch.
+        ValueError: an argument out of range, fewer examples than a batch, or a schedule without epochs.
     """
 
-    def __init__(self, regime: Regime, num_examples: int, seed: int = 0, *, sampling: str = "shuffled"):
+    def __init__(
+        self,
+        regime: Mixture,
+        num_examples: int,
+        seed: int = 0,
+        *,
+        sampling: str = "shuffled",
+        epochs: int | None = None,
+    ):
         check_choice("sampling", sampling, SAMPLING)
+        _check_epochs(regime, epochs)
         largest = max(regime.buckets, key=lambda bucket: bucket.batch)
         if num_examples < largest.batch:
             raise ValueError(
@@ -89,26 +103,33 @@ class Plan:
         self.num_examples = int(num_examples)
         self.seed = int(seed)
         self.sampling = sampling
+        self.epochs = None if epochs is None else int(epochs)
         self.worker, self.workers = 0, 1
         self.steps_per_epoch = regime.steps_per_epoch(num_examples)
         self.batches = np.array([bucket.batch for bucket in regime.buckets], np.int64)
-        self.counts = _apportion(regime.step_shares, self.steps_per_epoch)
-        self._remember_epochs()
+        self.stretches = stretches_of(regime, self.steps_per_epoch, self.epochs)
+        self._remember_blocks()
 
-    def _remember_epochs(self) -> None:
-        self._epoch = functools.lru_cache(maxsize=4)(self._draw_epoch)
+    def _remember_blocks(self) -> None:
+        self._block = functools.lru_cache(maxsize=4)(self._draw_block)
 
     def __getstate__(self) -> dict:
-        return {name: value for name, value in vars(self).items() if name != "_epoch"}  # a memory cannot be pickled
+        return {name: value for name, value in vars(self).items() if name != "_block"}  # a memory cannot be pickled
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)
-        self._remember_epochs()
+        self._remember_blocks()
 
     def __repr__(self) -> str:
         settings = f"num_examples={self.num_examples}, seed={self.seed}, sampling={self.sampling!r}"
+        settings += f", epochs={self.epochs}" if self.is_scheduled else ""
         slice_of = f", worker={self.worker} of {self.workers}" if self.workers > 1 else ""
         return f"Plan({str(self.regime)!r}, {settings}{slice_of})"
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the regime changes during the run, at shares of its steps, so that the plan is for so many epochs only."""
+        return len(self.regime.stages) > 1
 
     def shard(self, worker: int, workers: int) -> Plan:
         """Return the same plan as one of several workers sees it: its contiguous slice of every step's indices.
@@ -123,26 +144,28 @@ class Plan:
         check_count("workers", workers)
         if worker not in range(workers):
             raise ValueError(f"worker must lie in [0, {workers}), got {worker!r}")
-        sharded = Plan(self.regime, num_examples=self.num_examples, seed=self.seed, sampling=self.sampling)
+        sharded = Plan(self.regime, self.num_examples, self.seed, sampling=self.sampling, epochs=self.epochs)
         sharded.worker, sharded.workers = worker, workers
         return sharded
 
     def at(self, step: int) -> Step:
         """Return what step number `step` trains on, without going through earlier steps.
 
-        Only `sampling="independent"` has to add up the batches of earlier epochs, which takes milliseconds.
+        Only `sampling="independent"` has to add up the batches of earlier blocks, which takes milliseconds.
         """
         if not isinstance(step, (int, np.integer)) or step < 0:
             raise ValueError(f"step must be at or above 0, got {step}")
         step = int(step)
-        epoch, position = divmod(step, self.steps_per_epoch)
-        order, starts = self._epoch(epoch)
+        stretch = self.stretches[int(self._stretch_of(step))]
+        position = (step - stretch.start) % stretch.block_steps
+        order, starts = self._block(step - position, stretch.block_steps)
         bucket_index, first = int(order[position]), int(starts[position])
         bucket = self.regime.buckets[bucket_index]
         low, high = self.slice_of(bucket.batch)
         stream = np.arange(first + low, first + high)
         passes = stream // self.num_examples
-        return Step(step, epoch, bucket, bucket_index, first, first // self.num_examples, self.samples(stream), passes)
+        epoch, pass_index = step // self.steps_per_epoch, first // self.num_examples
+        return Step(step, epoch, bucket, bucket_index, first, pass_index, self.samples(stream), passes)
 
     def slice_of(self, batch: int) -> tuple[int, int]:
         """Return the first row of a batch that this worker reads, and the first one after them."""
@@ -155,58 +178,63 @@ class Plan:
 
     def buckets(self, steps: np.ndarray) -> np.ndarray:
         """Return the index of the bucket in `regime.buckets` for each step: int64 `[N]` from integers `[N]`."""
-        epochs, positions = np.divmod(np.asarray(steps, np.int64), self.steps_per_epoch)
+        steps = np.asarray(steps, np.int64)
+        buckets, places = np.empty_like(steps), self._stretch_of(steps)
+        for place in np.unique(places):
+            here = places == place
+            buckets[here] = self._draw_buckets(self.stretches[place], steps[here])
+        return buckets
+
+    def _stretch_of(self, steps: np.ndarray | int) -> np.ndarray:
+        """Return the index of the stretch that each step lies in."""
+        return np.searchsorted([stretch.start for stretch in self.stretches], steps, side="right") - 1
+
+    def _draw_buckets(self, stretch: Stretch, steps: np.ndarray) -> np.ndarray:
+        """Return the index of the bucket in `regime.buckets` for each step of a stretch."""
         if self.sampling == "independent":
-            draws = fold(self.key, BUCKETS, np.asarray(steps).astype(np.uint32)).astype(np.int64)
+            draws = fold(self.key, BUCKETS, steps.astype(np.uint32)).astype(np.int64)
         else:
-            draws = shuffled(positions, self.steps_per_epoch, fold(self.key, BUCKETS, epochs.astype(np.uint32)))
-        return np.searchsorted(self.edges, draws, side="right")
+            blocks, positions = np.divmod(steps - stretch.start, stretch.block_steps)
+            keys = fold(self.key, BUCKETS, (stretch.first_block + blocks).astype(np.uint32))
+            draws = shuffled(positions, stretch.block_steps, keys)
+        return stretch.first_bucket + np.searchsorted(stretch.edges(self.sampling), draws, side="right")
 
-    @functools.cached_property
-    def edges(self) -> np.ndarray:
-        """Upper bounds, last one excluded, that cut a step's draw into buckets: int64 `[buckets - 1]`."""
-        if self.sampling == "independent":
-            return (np.cumsum(self.regime.step_shares)[:-1] * WORD).astype(np.int64)
-        return np.cumsum(self.counts)[:-1]
-
-    def _draw_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the bucket and the first sample of each step of an epoch: int64 `[steps_per_epoch]` each."""
-        first_step = epoch * self.steps_per_epoch
-        order = self.buckets(np.arange(first_step, first_step + self.steps_per_epoch))
+    def _draw_block(self, first_step: int, block_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the bucket and the first sample of each step of a block: int64 `[block_steps]` each."""
+        order = self.buckets(np.arange(first_step, first_step + block_steps))
         ends = np.cumsum(self.batches[order])
         return order, self._samples_before(first_step) + ends - self.batches[order]
 
     def _samples_before(self, step: int) -> int:
-        """Return how many samples the steps before the first step of an epoch take."""
+        """Return how many samples the steps before the first step of a block take."""
         if self.sampling == "shuffled":
-            return step // self.steps_per_epoch * int(self.counts @ self.batches)
+            ends = [min(stretch.start, step) for stretch in self.stretches[1:]] + [step]
+            steps = [max(end - stretch.start, 0) for stretch, end in zip(self.stretches, ends)]
+            return sum(count // each.block_steps * each.block_samples for each, count in zip(self.stretches, steps))
         chunks = (np.arange(low, min(low + _CHUNK, step)) for low in range(0, step, _CHUNK))
         return sum(int(self.batches[self.buckets(chunk)].sum()) for chunk in chunks)
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that are equal for equal plans, whatever the worker.
 
-        They cover the regime, the number of examples, seed, sampling, and the plan's first epoch as drawn here, so that
-        workers whose libraries draw differently would not agree.
+        They cover the regime, the number of examples, seed, sampling, a schedule's epochs, and the first block of every
+        stretch as drawn here, so that workers whose libraries draw differently would not agree.
         """
         settings = [self.regime.to_json(), self.num_examples, self.seed, self.sampling]
+        settings += [self.epochs] if self.is_scheduled else []
         digest = hashlib.sha256(json.dumps(settings).encode())
-        order, starts = self._epoch(0)
-        digest.update(order.astype("<i8").tobytes() + starts.astype("<i8").tobytes())
+        for stretch in self.stretches:
+            order, starts = self._block(stretch.start, stretch.block_steps)
+            digest.update(order.astype("<i8").tobytes() + starts.astype("<i8").tobytes())
         digest.update(self.samples(np.arange(min(self.num_examples, 4096))).astype("<i8").tobytes())
         return digest.hexdigest()[:16]
 
 
-def _apportion(shares: np.ndarray, steps: int) -> np.ndarray:
-    """Return whole steps per bucket that sum to `steps`: largest remainder, one step at least.
-
-    Source: the method of Hamilton for seats in proportion to votes.
-    """
-    spare = steps - len(shares)
-    wanted = np.maximum(shares * steps - 1, 0)
-    if wanted.sum() > 0:
-        wanted *= spare / wanted.sum()
-    counts = np.floor(wanted + 1e-9).astype(np.int64)
-    missing = spare - counts.sum()
-    counts[np.argsort(counts - wanted, kind="stable")[:missing]] += 1
-    return counts + 1
+def _check_epochs(regime: Mixture, epochs: int | None) -> None:
+    if epochs is not None:
+        check_count("epochs", epochs)
+    elif len(regime.stages) > 1:
+        raise ValueError(
+            f"epochs must be given for a schedule of {len(regime.stages)} stages, which are shares of all steps; give "
+            "those of the whole run, as fit gets them"
+        )

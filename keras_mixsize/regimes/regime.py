@@ -1,8 +1,8 @@
 """Regime: which image sizes a training run uses, how often, and with what batch and duplicates.
 
 A regime is a closed list of buckets: every shape that the trainer will ever see is in it. NumPy only. Neighbours:
-`solving` (batch and duplicates of a size), `notation` and `table` (its text), `presets` (the named ones), `plan` (draws
-steps from it).
+`solving` (batch and duplicates of a size), `notation` (its text), `presets` (the named ones), `mixture` (its
+means, checks and table, which a `schedule` of several regimes shares), `plan` (draws steps from it).
 
     regime = Regime.solve({32: .3, 48: .2, 24: .3, 16: .2}, base_size=32, base_batch=64, grow="duplicates")
     print(regime.table(num_examples=50_000))
@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_mixsize.arguments import check_choice, check_count, is_number
+from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.regimes import presets
 from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.mixture import Mixture, check_shares
 from keras_mixsize.regimes.notation import gives_batch, shapes_of
 from keras_mixsize.regimes.solving import GROW, fit_nearest, fit_within_budget, stretched
-from keras_mixsize.regimes.table import table
 
 SHARE = ("steps", "samples")
 ROUNDING = ("within_budget", "nearest")
@@ -33,7 +33,7 @@ _COSTLIEST: Any = None  # stands for the costliest bucket until `Regime.__post_i
 
 
 @dataclasses.dataclass(frozen=True)
-class Regime:
+class Regime(Mixture):
     """A discrete distribution over buckets, all of about the same cost.
 
     Attributes:
@@ -62,7 +62,7 @@ class Regime:
         object.__setattr__(self, "buckets", tuple(self.buckets))
         check_choice("share", self.share, SHARE)
         check_choice("rounding", self.rounding, ROUNDING)
-        _check_probabilities([bucket.probability for bucket in self.buckets])
+        check_shares("probabilities", [bucket.probability for bucket in self.buckets], "size")
         if self.base is None:
             costliest = max(self.buckets, key=lambda bucket: bucket.cost)
             object.__setattr__(self, "base", dataclasses.replace(costliest, probability=1.0))
@@ -116,7 +116,7 @@ class Regime:
             check_count(name, value)
         if not isinstance(sizes, Mapping) or not sizes:
             raise ValueError(f"sizes must map sizes to probabilities, such as {{32: 0.5, 24: 0.5}}, got {sizes!r}")
-        _check_probabilities(list(sizes.values()))
+        check_shares("probabilities", list(sizes.values()), "size")
         base = Bucket(base_size, base_batch, base_duplicates)
         if rounding == "within_budget" and base_batch % multiple_of:
             raise ValueError(
@@ -206,9 +206,9 @@ class Regime:
     # What it amounts to
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """The different sizes in pixels, ascending."""
-        return tuple(sorted({bucket.size for bucket in self.buckets}))
+    def stages(self) -> tuple[tuple[float, Regime], ...]:
+        """The regime alone, for all steps: it is a schedule of one stage."""
+        return ((1.0, self),)
 
     @property
     def step_shares(self) -> np.ndarray:
@@ -224,47 +224,6 @@ class Regime:
         probabilities = np.array([bucket.probability for bucket in self.buckets])
         weights = 1.0 if per_step else np.array([weight(bucket) for bucket in self.buckets])
         return probabilities * weights / np.sum(probabilities * weights)
-
-    @property
-    def mean_batch(self) -> float:
-        """Expected number of different images in a step."""
-        return float(self.step_shares @ [bucket.batch for bucket in self.buckets])
-
-    @property
-    def mean_size(self) -> float:
-        """Expected size of a step in pixels."""
-        return float(self.step_shares @ [bucket.size for bucket in self.buckets])
-
-    @property
-    def mean_cost(self) -> float:
-        """Expected cost of a step, relative to the base."""
-        return float(self.step_shares @ [bucket.cost for bucket in self.buckets]) / self.base.cost
-
-    def steps_per_epoch(self, num_examples: int) -> int:
-        """Return the steps after which about `num_examples` samples have been seen, one per bucket at least."""
-        check_count("num_examples", num_examples)
-        return max(round(num_examples / self.mean_batch), len(self.buckets))
-
-    def check_replicas(self, replicas: int) -> None:
-        """Raise a ValueError if a bucket's B * D images cannot be split evenly over `replicas`."""
-        check_count("replicas", replicas)
-        for bucket in self.buckets:
-            if bucket.images % replicas:
-                raise ValueError(
-                    f"B*D must be divisible by the {replicas} replicas in every bucket, got "
-                    f"{bucket.batch}*{bucket.duplicates}={bucket.images} at size {bucket.size}; "
-                    f"solve the regime with multiple_of={math.lcm(8, replicas)} and a base_batch that it divides"
-                )
-
-    def check_workers(self, workers: int) -> None:
-        """Raise a ValueError if a bucket's B examples cannot be split evenly over `workers`: each reads its own."""
-        check_count("workers", workers)
-        for bucket in self.buckets:
-            if bucket.batch % workers:
-                raise ValueError(
-                    f"the batch must be divisible by the {workers} workers in every bucket, got {bucket.batch} at "
-                    f"size {bucket.size}; solve the regime with a multiple_of that {workers} divides"
-                )
 
     def rebalance(
         self,
@@ -292,39 +251,10 @@ class Regime:
         """
         check_choice("change", change, ("batch", "duplicates"))
         check_count("multiple_of", multiple_of)
-        for bucket in self.buckets:
-            if not (is_number(seconds.get(bucket)) and seconds[bucket] > 0):
-                raise ValueError(f"seconds must have a time above 0 for bucket {bucket}, got {seconds.get(bucket)!r}")
-        if target is None:
-            shapes = {(bucket.size, bucket.images): seconds[bucket] for bucket in self.buckets}
-            median = float(np.median([seconds[bucket] for bucket in self.buckets]))
-            target = shapes.get((self.base.size, self.base.images), median)
+        usual = self.usual_seconds(seconds)
+        target = usual if target is None else target
         buckets = tuple(stretched(bucket, target / seconds[bucket], change, multiple_of) for bucket in self.buckets)
         return dataclasses.replace(self, buckets=buckets, rounding="nearest")
-
-    def table(self, num_examples: int | None = None) -> str:
-        """Return the regime as text, a line per bucket, before anything is trained.
-
-        Args:
-            num_examples: number of training examples; adds the steps and the cost of an epoch.
-
-        Returns:
-            Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute.
-        """
-        return table(self, num_examples)
-
-
-def _check_probabilities(probabilities: list[float]) -> None:
-    for probability in probabilities:
-        if not is_number(probability):
-            raise ValueError(f"probabilities must be numbers, got {probability!r} in {probabilities}")
-        if not probability >= 0:
-            raise ValueError(f"probabilities must not be negative, got {probability!r} in {probabilities}")
-    total = math.fsum(probabilities)
-    if not math.isclose(total, 1.0, abs_tol=1e-6):
-        raise ValueError(f"probabilities must sum to 1, got {probabilities} with the sum {total:g}")
-    if 0 in probabilities:
-        raise ValueError(f"probabilities must be above 0, got {probabilities}; leave the unused size out")
 
 
 def _check_budget(buckets: tuple[Bucket, ...], base: Bucket) -> None:

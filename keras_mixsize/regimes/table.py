@@ -1,6 +1,6 @@
-"""Table: a regime as text, a line per bucket, to be read before anything is trained.
+"""Table: a regime or a schedule as text, a line per bucket, to be read before anything is trained.
 
-Used by `regime`, as `Regime.table`.
+Used by `mixture`, as the method `table` of regimes and schedules.
 
     print(table(Regime.preset("cifar/d+"), num_examples=50_000))
 """
@@ -12,24 +12,44 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from keras_mixsize.regimes.bucket import Bucket
+    from keras_mixsize.regimes.mixture import Mixture
     from keras_mixsize.regimes.regime import Regime
 
 _HEADER = "    S     B   D   cost   steps  samples  compute"
 
 
-def table(regime: Regime, num_examples: int | None = None) -> str:
-    """Return the regime's buckets with their shares, the means over steps, and what an epoch takes.
+def table(run: Mixture, num_examples: int | None = None, epochs: int | None = None) -> str:
+    """Return the buckets with their shares, the means over steps, and what an epoch takes.
+
+    Of a schedule there is a block of lines for each stage; costs are relative to the base of the whole.
 
     Args:
-        regime: what to show.
+        run: what to show, a regime or a schedule.
         num_examples: number of training examples; adds the line on an epoch.
+        epochs: of the run; adds, with `num_examples`, the steps of each stage.
     """
-    lines = [_HEADER, *_rows(regime), _means(regime)]
-    return "\n".join(lines if num_examples is None else [*lines, _epoch(regime, num_examples)])
+    steps = None if num_examples is None or epochs is None else epochs * run.steps_per_epoch(num_examples)
+    lines = [line for stage in range(len(run.stages)) for line in _stage(run, stage, steps)]
+    if len(run.stages) > 1:
+        lines.append(f"whole run{'' if steps is None else f' of {steps} steps'}: {_means(run, run.base)}")
+    return "\n".join(lines if num_examples is None else [*lines, _epoch(run, num_examples)])
 
 
-def _rows(regime: Regime) -> list[str]:
-    costs = np.array([bucket.cost for bucket in regime.buckets], float) / regime.base.cost
+def _stage(run: Mixture, number: int, steps: int | None) -> list[str]:
+    share, regime = run.stages[number]
+    lines = [_HEADER, *_rows(regime, run.base), _means(regime, run.base)]
+    if len(run.stages) == 1:
+        return lines
+    which = f"stage {number + 1} of {len(run.stages)}: {share:.1%} of the steps"
+    if steps is not None:
+        first, end = run.bounds(steps)[number : number + 2]
+        which += f", {first} to {end - 1}"
+    return [which, *lines]
+
+
+def _rows(regime: Regime, base: Bucket) -> list[str]:
+    costs = np.array([bucket.cost for bucket in regime.buckets], float) / base.cost
     compute = regime.step_shares * costs / (regime.step_shares @ costs)
     columns = zip(regime.buckets, costs, regime.step_shares, regime.sample_shares, compute)
     return [
@@ -39,14 +59,15 @@ def _rows(regime: Regime) -> list[str]:
     ]
 
 
-def _means(regime: Regime) -> str:
-    return f"mean size {regime.mean_size:.1f} px, mean batch {regime.mean_batch:.1f}, mean cost {regime.mean_cost:.3f}"
+def _means(run: Mixture, base: Bucket) -> str:
+    cost = run.mean_cost * run.base.cost / base.cost
+    return f"mean size {run.mean_size:.1f} px, mean batch {run.mean_batch:.1f}, mean cost {cost:.3f}"
 
 
-def _epoch(regime: Regime, num_examples: int) -> str:
-    steps = regime.steps_per_epoch(num_examples)
-    base_steps = num_examples / regime.base.batch
+def _epoch(run: Mixture, num_examples: int) -> str:
+    steps = run.steps_per_epoch(num_examples)
+    base_steps = num_examples / run.base.batch
     return (
         f"{steps} steps per epoch of {num_examples} examples (base: {base_steps:.0f}), "
-        f"epoch cost {steps * regime.mean_cost / base_steps:.3f} of the base's"
+        f"epoch cost {steps * run.mean_cost / base_steps:.3f} of the base's"
     )

@@ -19,7 +19,8 @@ def describe_run(model, plan, steps_per_epoch: int) -> dict:
     ]
     run = {
         "regime": str(plan.regime),
-        "share": plan.regime.share,
+        "share": ",".join(dict.fromkeys(regime.share for _, regime in plan.regime.stages)),
+        "epochs": plan.epochs if plan.is_scheduled else None,  # more of a single regime are the same run
         "num_examples": plan.num_examples,
         "seed": plan.seed,
         "sampling": plan.sampling,

@@ -15,7 +15,8 @@ import tensorflow as tf
 from keras_mixsize.distribution.workers import Workers
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.internals import layers_of
-from keras_mixsize.regimes.regime import Regime
+from keras_mixsize.regimes.mixture import Mixture
+from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.sources.source import Source, check_label_range
 
 
@@ -37,7 +38,7 @@ def check_data(model: keras.Model, data: MixSizeDataset) -> None:
     _check_labels(model, data.source)
 
 
-def _check_sizes(model, regime: Regime) -> None:
+def _check_sizes(model, regime: Mixture) -> None:
     for size in regime.sizes:
         if size % model.stride:
             below = size - size % model.stride
@@ -127,6 +128,28 @@ def check_resumes(resumes: Sequence[keras.callbacks.Callback], most: int) -> Non
     if len(resumes) > most:
         why = "only one is allowed" if most else "it needs a MixSizeDataset, whose plan says where to go on"
         raise ValueError(f"callbacks must not hold {len(resumes)} Resume: {why}")
+
+
+def check_length(plan: Plan, steps_per_epoch: int, epochs: int) -> None:
+    """Raise a ValueError if a run is not as long as the one that a schedule's stages are shares of.
+
+    Args:
+        plan: of the data; that of a single regime is for runs of any length.
+        steps_per_epoch: of the run.
+        epochs: at which the run ends.
+    """
+    if not plan.is_scheduled:
+        return
+    if epochs != plan.epochs:
+        raise ValueError(
+            f"epochs must be those of the data's schedule, {plan.epochs}, because its stages are shares of all steps, got "
+            f"{epochs}; give MixSizeDataset the same epochs="
+        )
+    if steps_per_epoch != plan.steps_per_epoch:
+        raise ValueError(
+            f"steps_per_epoch must be those of the data's schedule, {plan.steps_per_epoch}, got {steps_per_epoch}; leave "
+            "it out"
+        )
 
 
 def check_end(dataset: tf.data.Dataset, steps_per_epoch: int | None) -> None:

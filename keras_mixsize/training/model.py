@@ -24,7 +24,7 @@ from keras_mixsize.images.rendering import to_float
 from keras_mixsize.images.step_images import mirror_inputs
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.internals import PreparedModel, aggregate_beforehand
-from keras_mixsize.regimes.regime import Regime
+from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.training import complexity
 from keras_mixsize.training.checks import check_compiled, check_data, check_network
 from keras_mixsize.training.gradients import L2_FILTERS, SmoothingState
@@ -311,6 +311,6 @@ class MixSizeModel(PreparedModel):
             labels = [labels] * len(self.output_shape)
         return (images, labels) if sample_weight is None else (images, labels, sample_weight)
 
-    def warm_up(self, data: Regime | MixSizeDataset, **options) -> list[WarmUp]:
+    def warm_up(self, data: Mixture | MixSizeDataset, **options) -> list[WarmUp]:
         """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""
         return warm_up(self, data, **options)

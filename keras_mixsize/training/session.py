@@ -21,7 +21,7 @@ import tensorflow as tf
 from keras_mixsize.distribution.workers import batches_of_worker, check_steps_given
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.resuming.resume import Progress, Resume
-from keras_mixsize.training.checks import check_callbacks, check_end, check_resumes
+from keras_mixsize.training.checks import check_callbacks, check_end, check_length, check_resumes
 
 _DECIDED = (
     "x",
@@ -124,7 +124,8 @@ def plan_session(asked: Mapping[str, Any], position: int) -> Session:
         position: steps that the model has trained.
 
     Raises:
-        ValueError: callbacks that do not fit a plan, see `check_callbacks` and `check_resumes`.
+        ValueError: callbacks that do not fit a plan, see `check_callbacks` and `check_resumes`, or a run that is not as
+            long as the plan's schedule, see `check_length`.
     """
     data, initial_epoch = asked["x"], asked.get("initial_epoch", 0)
     callbacks = _callbacks(asked)
@@ -132,11 +133,12 @@ def plan_session(asked: Mapping[str, Any], position: int) -> Session:
     others = [callback for callback in callbacks if callback not in resumes]
     check_resumes(resumes, most=1)
     check_callbacks(others)
-    steps = asked.get("steps_per_epoch") or data.steps_per_epoch
+    steps, epochs = asked.get("steps_per_epoch") or data.steps_per_epoch, asked.get("epochs", 1)
+    check_length(data.plan, steps, epochs)
     return Session(
         data=data,
         progress=Progress(initial_epoch * steps or data.start or position, initial_epoch),
-        epochs=asked.get("epochs", 1),
+        epochs=epochs,
         steps_per_epoch=steps,
         callbacks=(*others, *resumes),
         resume=resumes[0] if resumes else None,

@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras_mixsize.arguments import check_count
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.regime import Regime
 from keras_mixsize.training import complexity
 
@@ -47,7 +48,7 @@ class WarmUp:
 
 def warm_up(
     model: keras.Model,
-    data: Regime | MixSizeDataset,
+    data: Mixture | MixSizeDataset,
     *,
     repeats: int = 1,
     report: Callable[[WarmUp], object] | None = None,
@@ -58,13 +59,13 @@ def warm_up(
 
     Args:
         model: a compiled MixSizeModel.
-        data: what will be trained on, which says the shapes and dtypes of a step; or a regime, which stands for float32
-            images and integer labels, so not for decoded files, of which a step takes bytes.
+        data: what will be trained on, which says the shapes and dtypes of a step; or a regime or schedule, which stands
+            for float32 images and integer labels, so not for decoded files, of which a step takes bytes.
         repeats: later steps to time; take 5 or more for `Regime.rebalance`.
         report: called with each bucket's result as soon as it is there, such as `print`: compiling may take minutes.
 
     Returns:
-        Compile time, step time and peak memory of each bucket, in the order run.
+        Compile time, step time and peak memory of each different bucket, in the order run.
 
     Raises:
         ValueError: the model is not compiled, or cannot be trained on the data; no repeats; labels of unknown shape.
@@ -76,20 +77,20 @@ def warm_up(
     model.build_steps(regime.sizes, spec)
     results = []
     with _left_as_it_was(model):
-        for bucket in sorted(regime.buckets, key=lambda bucket: -bucket.cost):
+        for bucket in sorted(dict.fromkeys(regime.buckets), key=lambda bucket: -bucket.cost):
             results.append(_warm_up_bucket(model, bucket, spec, repeats))
             if report is not None:
                 report(results[-1])
     return results
 
 
-def _regime_and_spec(model: keras.Model, data: Regime | MixSizeDataset) -> tuple[Regime, tuple]:
+def _regime_and_spec(model: keras.Model, data: Mixture | MixSizeDataset) -> tuple[Mixture, tuple]:
     """Return the buckets to run and the tf.TensorSpec of a batch."""
-    if isinstance(data, Regime):
+    if isinstance(data, Mixture):
         images = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
         return data, (images, tf.TensorSpec([None], tf.int64))
     if not isinstance(data, MixSizeDataset):
-        raise ValueError(f"data must be a MixSizeDataset or a Regime, got {data!r}")
+        raise ValueError(f"data must be a MixSizeDataset, a Regime or a Schedule, got {data!r}")
     model.check(data)
     spec = data.for_step().element_spec
     if not all(labels.shape[1:].is_fully_defined() for labels in tf.nest.flatten(spec[1])):

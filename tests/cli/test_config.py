@@ -7,7 +7,7 @@ import pytest
 
 from keras_mixsize.cli.config import FORMAT, RunConfig, check_keys, read_config, write_config
 from keras_mixsize.recipes import find
-from keras_mixsize.regimes import Regime
+from keras_mixsize.regimes import Regime, Schedule
 
 
 @pytest.fixture
@@ -35,6 +35,14 @@ def test_a_file_gives_the_same_settings_back(config, file):
         "version",
         *(field.name for field in dataclasses.fields(config)),
     }
+
+
+def test_a_file_may_hold_a_schedule(config, tmp_path):
+    schedule = Schedule.finish(config.regime)
+    write_config(dataclasses.replace(config, regime=schedule), tmp_path / "run.json")
+    assert read_config(tmp_path / "run.json").regime == schedule
+    named = rewritten(tmp_path / "run.json", regime="0.8*cifar/d+; 0.2*cifar/baseline")
+    assert read_config(named).regime == Schedule.finish(Regime.preset("cifar/d+"))
 
 
 def test_what_is_not_given_is_the_recipes():

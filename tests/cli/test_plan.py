@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from keras_mixsize.cli import command, plan
-from keras_mixsize.regimes import Regime
+from keras_mixsize.regimes import Regime, Schedule
 
 SIZES = "32:.3,48:.2,24:.3,16:.2"
 
@@ -50,6 +50,22 @@ def test_what_is_planned_can_be_trained_from_its_file(arguments, expected, tmp_p
     assert capsys.readouterr().out.startswith(expected.table())
 
 
+def test_a_schedule_is_shown_stage_by_stage_and_trained_from_its_file(tmp_path, capsys):
+    text, file = "0.8*cifar/d+; 0.2*32:1", tmp_path / "schedule.json"
+    schedule = Schedule.finish(Regime.preset("cifar/d+"))
+    assert mixsize_plan(text, "--examples=50000", "--epochs=10", f"--output={file}") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(schedule.table(50_000, 10) + "\n") and shown.count("32 px 1.00") == 1
+    assert Schedule.from_json(file.read_text()) == schedule
+    assert mixsize_plan(file) == 0 and capsys.readouterr().out.startswith(schedule.table())
+
+
+def test_flags_hold_for_every_stage(tmp_path):
+    file = tmp_path / "schedule.json"
+    assert mixsize_plan("0.8*cifar/d+; 0.2*cifar/baseline", "--base_batch=128", f"--output={file}") == 0
+    assert Schedule.from_json(file.read_text()) == Schedule.finish(Regime.preset("cifar/d+", base_batch=128))
+
+
 @pytest.mark.parametrize(
     "arguments, answer",
     [
@@ -59,6 +75,10 @@ def test_what_is_planned_can_be_trained_from_its_file(arguments, expected, tmp_p
         (["32:half"], "cannot be read"),
         (["32:0.5,16:0.4"], "sum to 1"),
         (["/nowhere.json"], "/nowhere.json"),
+        (["0.8*cifar/d+"], "shares must sum to 1"),
+        (["0.8*cifar/d+;cifar/b+"], "write share*regime"),
+        (["0.8*cifr/d+;0.2*32:1"], "did you mean cifar/d+?"),
+        (["cifar/d+", "--epochs=0"], "epochs"),
         (["cifar/d+", "--grow=batch"], "as in cifar/b+"),
         (["32x64:1", "--base_size=32"], "base_size"),
         (["cifar/d+", "--example=3"], "did you mean --examples?"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_mixsize.cli.regime_text import choose_regime
-from keras_mixsize.regimes import Regime
+from keras_mixsize.cli.regime_text import by_stages, choose_regime, from_json
+from keras_mixsize.regimes import Regime, Schedule
 
 BASE = {"base_size": 32, "base_batch": 64}
 
@@ -28,6 +28,18 @@ def test_a_file_says_everything(tmp_path):
     assert choose_regime(str(file)) == Regime.preset("small/d+")
     with pytest.raises(ValueError, match="does not take base_size"):
         choose_regime(str(file), base_size=32)
+
+
+def test_stages_are_regimes_with_shares():
+    schedule = Schedule.finish(Regime.preset("cifar/d+"))
+    assert by_stages("0.8*cifar; 0.2*32x64x1:1", choose_regime) == schedule
+    assert by_stages("cifar/d+", choose_regime) == Regime.preset("cifar/d+")
+
+
+def test_json_holds_a_regime_or_a_schedule():
+    regime = Regime.preset("cifar/d+")
+    assert from_json(regime.to_json()) == regime
+    assert from_json(Schedule.finish(regime).to_json()) == Schedule.finish(regime)
 
 
 @pytest.mark.parametrize("text", ["cifra/d+", "cifar/d-"])

@@ -127,6 +127,33 @@ def test_at_size_gives_one_size_within_the_budget_but_no_tiny_batches(train):
         train.at_size(0)
 
 
+def test_at_size_of_a_schedule_keeps_the_budget_of_its_base(small_arrays):
+    schedule = kms.Schedule.growing([16, 32], base_batch=40)
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=schedule, epochs=2)
+    assert batches(train.at_size(24), 1)[0][0].shape == (32 * 32 * 40 // 24**2, 24, 24, 1)
+
+
+def test_a_schedule_gives_the_planned_batches_from_any_step_on_any_worker(small_arrays):
+    schedule = kms.Schedule.parse("0.5*16x24x2:0.5,24x12x1:0.5; 0.5*32x8x1:1")
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=schedule, epochs=2, seed=7)
+    steps = 2 * train.steps_per_epoch
+    whole = batches(train, steps)
+    for number, (images, labels) in enumerate(whole):
+        step = train.plan.at(number)
+        assert images.shape[:2] == (step.bucket.images, step.bucket.size)
+        np.testing.assert_array_equal(labels, np.tile(small_arrays[1][step.indices], step.bucket.duplicates))
+    for start in (1, steps // 2, steps - 3):
+        assert_equal_batches(batches(train.starting_at(start), 3), whole[start : start + 3])
+    parts = [batches(train.shard(2, index).starting_at(steps // 2 + 1), 3) for index in range(2)]
+    for together, *halves in zip(whole[steps // 2 + 1 :], *parts):
+        np.testing.assert_array_equal(np.concatenate([images for images, _ in halves]), together[0])
+
+
+def test_a_schedule_without_epochs_is_refused(small_arrays, regime):
+    with pytest.raises(ValueError, match="epochs must be given for a schedule of 2 stages"):
+        kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Schedule.finish(regime))
+
+
 @pytest.mark.parametrize("name, change", [("image_map", lambda i, s: i[1:]), ("batch_map", lambda i, y, s: (i[1:], y))])
 def test_a_map_that_changes_the_shape_is_refused(small_arrays, regime, name, change):
     train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, **{name: change})

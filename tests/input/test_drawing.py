@@ -1,12 +1,21 @@
-"""The input graph draws the numbers that the plan draws with NumPy."""
+"""The input graph draws the numbers that the plan draws with NumPy, in every stage of a schedule."""
+
+import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_mixsize as kms
 from keras_mixsize.input.drawing import draw_bucket, draw_samples, draw_seeds, shuffled_tensor, word
+from keras_mixsize.input.steps import step_stream
 from keras_mixsize.regimes.hashing import shuffled
 from keras_mixsize.regimes.plan import Plan
+
+REGIME = kms.Regime.parse("16x16x2:0.5,24x12x1:0.25,32x8x1:0.25")
+SCHEDULE = kms.Schedule(((0.55, REGIME), (0.2, kms.Regime.fixed(24, 9)), (0.25, kms.Regime.parse("32x8:0.6,8x20:0.4"))))
+EPOCHS = 4  # of 25 steps: the stages begin within epochs
+SAMPLING = ("shuffled", "independent")
 
 
 @pytest.mark.parametrize("sampling", ["shuffled", "independent"])
@@ -40,3 +49,44 @@ def test_each_copy_of_each_example_in_each_pass_has_a_seed_of_its_own(regime):
 
 def test_numbers_are_hashed_modulo_two_to_the_32():
     np.testing.assert_array_equal(word(tf.constant([1, 2**32 + 1, 2**40], tf.int64)), [1, 1, 0])
+
+
+# Schedules
+
+
+def make(regime=SCHEDULE, **options):
+    return kms.Plan(regime, 300, seed=11, epochs=EPOCHS, **options)
+
+
+def drawn_from(plan, start, count):
+    """Return (step, bucket's index, first sample) of so many steps of the input graph: `[count, 3]`."""
+    return np.array([[int(part) for part in step] for step in itertools.islice(step_stream(plan, start), count)])
+
+
+def planned(plan, steps):
+    return np.array([[step, plan.at(step).bucket_index, plan.at(step).first_sample] for step in steps])
+
+
+@pytest.mark.parametrize("sampling", SAMPLING)
+@pytest.mark.parametrize("regime", [REGIME, SCHEDULE, kms.Regime.fixed(16, 8)], ids=["regime", "schedule", "fixed"])
+def test_every_step_of_a_run_and_the_epoch_after_it_is_the_plans(regime, sampling):
+    plan = make(regime, sampling=sampling)
+    steps = range((EPOCHS + 1) * plan.steps_per_epoch)
+    np.testing.assert_array_equal(drawn_from(plan, 0, len(steps)), planned(plan, steps))
+
+
+@pytest.mark.parametrize("sampling", SAMPLING)
+def test_a_stream_begins_at_any_step_of_any_stage(sampling):
+    plan = make(sampling=sampling)
+    bounds = SCHEDULE.bounds(EPOCHS * plan.steps_per_epoch)
+    for start in [*(bound - 2 for bound in bounds[1:]), 10_000]:  # from before a stage into it
+        np.testing.assert_array_equal(drawn_from(plan, start, 4), planned(plan, range(start, start + 4)))
+
+
+@pytest.mark.parametrize("examples", [23, 64, 100, 301])  # blocks whose grids are full and others
+def test_blocks_of_any_length_are_shuffled_as_in_numpy(examples):
+    schedule = kms.Schedule.finish(kms.Regime.parse("16x4:0.5,24x2:0.5"), share=0.3)
+    plan = kms.Plan(schedule, examples, epochs=3)
+    steps = np.arange(4 * plan.steps_per_epoch)
+    draw = tf.function(lambda step: draw_bucket(plan, step), input_signature=[tf.TensorSpec([], tf.int64)])
+    assert [int(draw(step)) for step in steps] == plan.buckets(steps).tolist()

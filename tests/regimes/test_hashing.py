@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_mixsize.regimes.hashing import fills_grid, fold, mix, scramble, seed_key, shuffled
+from keras_mixsize.regimes.hashing import Grid, fold, mix, scramble, seed_key, shuffled
 
 COUNTS = [1, 2, 3, 4, 5, 7, 8, 9, 10, 16, 17, 97, 100, 101, 255, 256, 257, 997, 5000, 99_991]
 FEW = [2, 3, 4, 5, 6, 7, 8, 10, 12, 13, 30]
@@ -123,8 +123,8 @@ def test_each_index_may_have_a_key_of_its_own():
 @pytest.mark.parametrize("count", [1, 2, 5, 97, 10_007])
 def test_tensorflow_scrambles_as_numpy_does(count):
     index = np.arange(count, dtype=np.uint32)
-    tensor = scramble(tf.constant(index), count, tf.constant(key_of(0)))
-    np.testing.assert_array_equal(tensor, scramble(index, count, np.broadcast_to(key_of(0), index.shape)))
+    tensor = scramble(tf.constant(index), Grid.of(count), tf.constant(key_of(0)))
+    np.testing.assert_array_equal(tensor, scramble(index, Grid.of(count), np.broadcast_to(key_of(0), index.shape)))
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -132,14 +132,14 @@ def test_one_pass_permutes_a_grid_less_than_a_row_larger(count):
     rows = math.ceil(math.sqrt(count))
     grid = rows * math.ceil(count / rows)
     index = np.arange(grid, dtype=np.uint32)
-    np.testing.assert_array_equal(np.sort(scramble(index, count, np.broadcast_to(key_of(0), grid))), index)
+    np.testing.assert_array_equal(np.sort(scramble(index, Grid.of(count), np.broadcast_to(key_of(0), grid))), index)
     assert grid - count < rows
 
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_nothing_is_fed_back_exactly_when_the_grid_is_full(count):
     rows = math.ceil(math.sqrt(count))
-    assert fills_grid(count) == (rows * math.ceil(count / rows) == count)
+    assert Grid.of(count).is_full == (rows * math.ceil(count / rows) == count)
 
 
 @pytest.mark.parametrize("count", [100, 5000])

@@ -8,7 +8,7 @@ from hypothesis import given
 from regime_cases import CIFAR, modest, regimes_within_budget, shapes
 
 from keras_mixsize import Bucket, Regime
-from keras_mixsize.regimes.notation import shapes_of
+from keras_mixsize.regimes.notation import shapes_of, stages_of
 
 
 def test_entries_are_shapes_and_probabilities():
@@ -80,3 +80,21 @@ def test_a_size_named_twice_is_refused():
 def test_sizes_alone_need_a_base(options):
     with pytest.raises(ValueError, match="'32:1' gives no batches, so base_size and base_batch are needed"):
         Regime.parse("32:1", **options)
+
+
+# Schedules
+
+
+def test_stages_are_shares_and_the_texts_of_regimes():
+    assert stages_of(" 0.8*cifar/d+ ; .2 * 32x64x1:1;") == [(0.8, "cifar/d+"), (0.2, "32x64x1:1")]
+
+
+def test_one_regime_needs_no_share():
+    assert stages_of("32:0.5,16:0.5") == [(1.0, "32:0.5,16:0.5")]
+    assert stages_of("1*cifar/d+") == [(1.0, "cifar/d+")]
+
+
+@pytest.mark.parametrize("text", ["", ";;", "0.5*a;b", "half*a;0.5*b", "*a;1*b"])
+def test_a_text_without_stages_or_shares_is_refused(text):
+    with pytest.raises(ValueError, match="schedule (text must hold stages|stage .* cannot be read)"):
+        stages_of(text)

@@ -4,12 +4,12 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from regime_cases import largest_remainder, step_quotas
 
 import keras_mixsize
 from keras_mixsize import Bucket, Plan, Regime
@@ -23,20 +23,6 @@ modest = settings(max_examples=25, deadline=None)
 
 def make(name="cifar/b+", num_examples=2000, **options):
     return Plan(Regime.preset(name), num_examples=num_examples, **options)
-
-
-def largest_remainder(quotas):
-    """Return whole numbers with the sum of the quotas: Hamilton's method for seats, in exact fractions."""
-    whole = [int(quota) for quota in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda place: whole[place] - quotas[place])
-    for place in by_remainder[: round(sum(quotas)) - sum(whole)]:
-        whole[place] += 1
-    return whole
-
-
-def step_quotas(regime, steps):
-    weights = [Fraction(b.probability) / (1 if regime.share == "steps" else b.batch) for b in regime.buckets]
-    return [steps * weight / sum(weights) for weight in weights]
 
 
 def counts_by_epoch(plan, epochs):
@@ -118,7 +104,7 @@ def test_buckets_are_mixed_within_an_epoch():
     plan = make(num_examples=50_000)
     order = plan.buckets(np.arange(plan.steps_per_epoch))
     repeats = np.mean(order[1:] == order[:-1])
-    shares = plan.counts / plan.steps_per_epoch
+    shares = np.bincount(order) / plan.steps_per_epoch
     assert repeats == pytest.approx(np.sum(shares**2), abs=5 * np.sqrt(0.25 / len(order)))
 
 

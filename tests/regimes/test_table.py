@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from regime_cases import GROW, pixels, solve_cifar
 
-from keras_mixsize import Regime
+from keras_mixsize import Regime, Schedule
 
 
 def rows_of_table(regime, **options):
@@ -57,3 +57,28 @@ def test_the_table_tells_the_steps_and_the_cost_of_an_epoch():
     cost = steps * sum(Fraction(b.probability) / b.batch * pixels(b) for b in regime.buckets) / steps_per_sample
     assert [int(numbers[1]), int(numbers[2])] == [steps, round(50_000 / 64)]
     assert float(numbers[3]) == pytest.approx(float(cost / (50_000 * 32 * 32)), abs=0.00051)
+
+
+SCHEDULE = Schedule.parse("0.6*16x8x1:0.25,32x8x1:0.75; 0.4*24x10x1:1")
+
+
+def test_the_table_of_a_schedule_holds_that_of_each_stage_relative_to_one_base():
+    lines = SCHEDULE.table().splitlines()
+    first, second = lines.index("stage 1 of 2: 60.0% of the steps"), lines.index("stage 2 of 2: 40.0% of the steps")
+    assert lines[first + 1 : second] == SCHEDULE.stages[0][1].table().splitlines()
+    size, batch, duplicates, cost, *_ = lines[second + 2].split()
+    assert [size, batch, duplicates] == ["24", "10", "1"]
+    assert float(cost) == pytest.approx(24 * 24 * 10 / (32 * 32 * 8), abs=0.00051)
+    assert "mean cost 0.703" in lines[second + 3]
+
+
+def test_the_table_of_a_schedule_holds_the_means_over_the_run():
+    # 16 px in 15 % of the steps, 32 px in 45 %, 24 px in 40 %
+    assert "whole run: mean size 26.4 px, mean batch 8.8, mean cost 0.769" in SCHEDULE.table()
+
+
+def test_the_table_of_a_schedule_tells_the_steps_of_each_stage():
+    text = SCHEDULE.table(num_examples=1000, epochs=5)  # 1000 / 8.8 = 114 steps an epoch
+    assert "60.0% of the steps, 0 to 341" in text and "40.0% of the steps, 342 to 569" in text
+    assert "whole run of 570 steps" in text and "114 steps per epoch of 1000 examples (base: 125)" in text
+    assert "steps, 0" not in SCHEDULE.table(num_examples=1000)

@@ -74,6 +74,18 @@ def test_a_run_killed_within_a_step_gives_bitwise_the_same_state_and_logs(tmp_pa
     assert actual == expected and logs_of(killed) == logs_of(whole)
 
 
+def test_a_run_killed_in_the_second_stage_of_a_schedule_gives_bitwise_the_same_state_and_logs(tmp_path):
+    options = {"regime": "0.6*16x16x2:0.5,24x12x1:0.5; 0.4*24x8x1:1", "epochs": 2}  # of 17 steps, the second from 20 on
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for directory in (whole, killed):
+        directory.mkdir()
+    _, expected = run_worker(whole, **options)
+    assert run_worker(killed, {"where": "step", "at": 27}, **options)[0] == -signal.SIGKILL
+    assert 20 < checkpoints.newest(killed / "run").step < 27
+    _, actual = run_worker(killed, **options)
+    assert actual == expected and logs_of(killed) == logs_of(whole)
+
+
 @pytest.mark.parametrize("stopped", [3, 20, 37])
 def test_a_stopped_run_goes_on_within_its_epoch(quick, tmp_path, stopped):
     whole, first, second = fresh(), fresh(), fresh()
@@ -264,6 +276,25 @@ def test_other_data_are_refused_by_name(small_arrays, saved, change, message):
     other = kms.MixSizeDataset.from_arrays(images, labels, regime=regime, **{"seed": 7} | change)
     with pytest.raises(ValueError, match=f"step-0000000001 is of another run: .*{message}.*new directory"):
         fit(fresh(), other, saved)
+
+
+def test_another_schedule_is_refused_by_name(small_arrays, tmp_path):
+    def data(text, epochs):
+        return kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Schedule.parse(text), epochs=epochs, seed=7)
+
+    text, model = "0.5*8x16x1:1; 0.5*8x20x1:1", fresh()
+    fit(model, data(text, 2), tmp_path, stopped=2, every_steps=1)
+    for other, epochs, message in [
+        (text, 3, "epochs was 2 and is 3"),
+        ("0.4*8x16x1:1; 0.6*8x20x1:1", 2, "regime was '0.5.8x16x1:1.0;.*and is '0.4.8x16"),
+        (
+            "8x16x1:1",
+            2,
+            "regime was '0.5.*and is '8x16x1:1.0'; epochs was 2 and is None; steps_per_epoch was 17 and is 19",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=f"step-0000000001 is of another run: .*{message}.*new directory"):
+            fit(model, data(other, epochs), tmp_path, epochs=epochs)
 
 
 def test_other_models_and_optimizers_are_refused_by_name(quick, saved):

@@ -57,7 +57,7 @@ def test_warm_up_refuses_what_it_cannot_run(small_files, train, model, regime):
             small_files, regime=regime, **options
         ),
         "sizes must be multiples of 2": kms.MixSizeDataset.from_source(small_files, regime=kms.Regime.fixed(15, 16)),
-        "data must be a MixSizeDataset or a Regime": train.take(1),
+        "data must be a MixSizeDataset, a Regime or a Schedule": train.take(1),
     }
     for message, data in wrong.items():
         with pytest.raises(ValueError, match=message):
