@@ -1,6 +1,6 @@
 """`mixsize launch` as a script: starts the workers of a multi-worker training.
 
-python experiments/launch.py --workers=2 -- python experiments/train.py --strategy=multi_worker --output=runs/two --resume
+python experiments/launch.py --workers=2 -- mixsize train --strategy=multi_worker --resume
 """
 
 import sys

@@ -85,8 +85,9 @@ def __dir__():
     return __all__
 
 
-# A program that names nothing else of this package may load a file of Keras that holds a MixSizeModel. So what registers
-# classes is imported with Keras, or, if it was one of the rooms that imported Keras, when that room is complete.
+# A program that names nothing else of this package may load a file of Keras that holds a MixSizeModel. So what
+# registers classes is imported with Keras, or, if it was one of the rooms that imported Keras, when that room is
+# complete.
 _IMPORT_KERAS = tuple(
     f"{__name__}.{room}"
     for room in [

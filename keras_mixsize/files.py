@@ -1,4 +1,4 @@
-"""Many files at once: stamps that tell whether any changed, parallel work with a progress bar, whole replacement, caches.
+"""Many files at once: stamps that tell whether any changed, parallel work with a bar, whole replacement, caches.
 
 `cached` is the one owner of caches: what is learnt about files once (a folder's listing, the index of records) and kept
 beside them. Used by `sources`, and by what writes a file that others read.
@@ -70,10 +70,10 @@ def in_parallel(
 
 @contextlib.contextmanager
 def replacement(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Give the path of a temporary file that takes the place of `path` when the block ends and all of it is on the disk.
+    """Give the path of a temporary file that replaces `path` when the block ends and all of it is on the disk.
 
-    Each writer has a temporary file of its own, so several may write at once: the last to end wins. After an exception it
-    is removed. What a process leaves that is killed is removed by the next writer of the same path.
+    Each writer has a temporary file of its own, so several may write at once: the last to end wins. After an exception
+    it is removed. What a process leaves that is killed is removed by the next writer of the same path.
     """
     path = pathlib.Path(path)
     _remove_forgotten(path)
@@ -135,8 +135,8 @@ def cached(
     Args:
         path: the cache.
         stamp: a text that differs where the arrays would.
-        build: function of the arrays that are kept under another stamp, so that what still holds of them need not be made
-            again, an empty dict where there are none; returns arrays by name.
+        build: function of the arrays that are kept under another stamp, so that what still holds of them need not be
+            made again, an empty dict where there are none; returns arrays by name.
         kind: what it is, for the log, such as "index".
     """
     path = pathlib.Path(path)

@@ -106,7 +106,7 @@ def refusals(model):
 
 
 def trained_on_files(**options):
-    """Return weights after some steps on PNG files, whose images the step finishes; a map has them finished by the input."""
+    """Return weights after some steps on PNG files; the step finishes their images, or with a map the input."""
     images = kms.sources.fashion_mnist("train")
     files = [tf.io.encode_png(image).numpy() for image in images.images[:72]]
     source, model = kms.sources.BytesSource(files, images.labels[:72], channels=1), make_model()

@@ -1,4 +1,4 @@
-"""`mixsize serve` as a process, for tests; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
+"""`mixsize serve` as a process, for tests; needs `make serve`'s environment, or SERVING_PYTHON with kserve."""
 
 import contextlib
 import os

@@ -25,7 +25,7 @@ from keras_mixsize.images.transform import Transform
 from keras_mixsize.training.gradients import initial_state
 
 ROOT = pathlib.Path(kms.__file__).parent
-ELSEWHERE = {  # synopses that need more than one process, another engine or minutes, and the tests that run the same lines
+ELSEWHERE = {  # synopses that need several processes, another engine or minutes, and the tests of their lines
     "distribution/replicas.py": "tests/distribution/test_replicas.py",
     "export/converters.py": "tests/export/test_converters.py",
     "input/service.py": "tests/input/test_service.py",

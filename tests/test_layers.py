@@ -66,7 +66,8 @@ def test_a_module_imports_rooms_to_its_left_only(path):
 
 def test_without_keras_nothing_loads_tensorflow():
     code = (
-        "import sys, keras_mixsize as kms; kms.Regime.preset('cifar/d+').table(); kms.presets.RECIPES; import keras_mixsize.files; "
+        "import sys, keras_mixsize as kms; kms.Regime.preset('cifar/d+').table(); kms.presets.RECIPES; "
+        "import keras_mixsize.files; "
         "print([name for name in ('tensorflow', 'keras', 'keras_cv', 'tensorflow_datasets') if name in sys.modules])"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,9 +19,8 @@ train, test = kms.sources.fashion_mnist("train"), kms.sources.fashion_mnist("tes
 
 
 def run(*command, cwd):
-    environment = {
-        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
-    }  # which may name a checkout
+    # PYTHONPATH may name a checkout
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     return done.stdout

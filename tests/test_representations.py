@@ -1,4 +1,4 @@
-"""Every public object prints itself on one line that says what it is; a report, a regime and a recipe print their text."""
+"""Every public object prints itself on one line that says what it is; reports, regimes and recipes print a text."""
 
 import inspect
 import types

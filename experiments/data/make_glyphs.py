@@ -7,16 +7,16 @@ Writes glyphs.npz: `images` uint8 `[N, S, S]` (ink is 255), `labels` uint8 `[N]`
 `[N]` (index into `font_names` and `font_families`) and `split` `[N]` (train, validation or test). Beside it glyphs.json
 with the counts and every font left out, and two sheets to look at. It takes 2.5 minutes and 1 GB on two cores.
 
-S is 32 px, twice the base size of 16 px at which a small network trains: every size up to 32 px is made by shrinking, so
-larger sizes hold more detail. All of a font is drawn at one scale, its capital H 5/8 of the side high, so "o" stays
+S is 32 px, twice the base size of 16 px at which a small network trains: every size up to 32 px is made by shrinking,
+so larger sizes hold more detail. All of a font is drawn at one scale, its capital H 5/8 of the side high, so "o" stays
 smaller than "O"; only what would not fit, such as a Q with a long tail, is shrunk by itself.
 
-No family is in two splits, and designs that were digitised twice (Times, Palatino) are one family. Fonts are left out if
-they lack a letter, have one case only, show signs for letters, or look like another font. Which ones, and the split, do
-not depend on --side. The same package and the same Pillow make the same bytes.
+No family is in two splits, and designs that were digitised twice (Times, Palatino) are one family. Fonts are left out
+if they lack a letter, have one case only, show signs for letters, or look like another font. Which ones, and the
+split, do not depend on --side. The same package and the same Pillow make the same bytes.
 
-The fonts have free licences of several kinds (OFL, GFL, GPL, ...; see each one's in the package); neither they nor their
-pictures are shipped with keras_mixsize.
+The fonts have free licences of several kinds (OFL, GFL, GPL, ...; see each one's in the package); neither they nor
+their pictures are shipped with keras_mixsize.
 """
 
 import collections

@@ -91,9 +91,9 @@ def amoebanet_a(
 
     Source: Real, Aggarwal, Huang, Le, "Regularized evolution for image classifier architecture search", arXiv
     1802.01548v7, figure 5, with the authors' published code for ImageNet, on whose cells the drawings of earlier
-    versions of the paper disagree, and for the linear growth of the rate. The stem of 3 F filters, initialisation (normal by
-    fan-out) and batch norm (epsilon 1e-5, momentum 0.9) are those of the published CIFAR code of NASNet (arXiv
-    1707.07012), whose family this is; logits start uniform by fan-in, as in the code of arXiv 1908.08986. Three
+    versions of the paper disagree, and for the linear growth of the rate. The stem of 3 F filters, initialisation
+    (normal by fan-out) and batch norm (epsilon 1e-5, momentum 0.9) are those of the published CIFAR code of NASNet
+    (arXiv 1707.07012), whose family this is; logits start uniform by fan-in, as in the code of arXiv 1908.08986. Three
     changes: the first cell projects the image's maps once, as every other cell does, not for each operation; the
     auxiliary classifier averages over the map where theirs has a convolution as large as the map, which would fix the
     image size; and its pooling has stride 2, not 3, so that no map is smaller than the last, at any size.

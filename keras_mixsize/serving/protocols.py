@@ -1,6 +1,7 @@
 """KServe's two protocols: what a request asks for, and an answer in its form.
 
-V1 is TensorFlow Serving's REST form, V2 KServe's own. Neighbours: `server` (who calls it), `served_model` (the answers).
+V1 is TensorFlow Serving's REST form, V2 KServe's own. Neighbours: `server` (who calls it), `served_model` (the
+answers).
 
     images, size = read_v1({"signature_name": "serve_bytes_24", "instances": [{"b64": photo}]})
     write_v1(served.predict(images, size=size))
@@ -34,8 +35,8 @@ def read_v1(payload: dict | bytes) -> tuple[Images, Size]:
         Images, `[N, H, W, C]` uint8 or encoded files; and the size in pixels, "cascade" or None.
 
     Raises:
-        ValueError: no JSON object, no instances, a mixture of files and arrays, arrays of various shapes, or a name of no
-            signature.
+        ValueError: no JSON object, no instances, a mixture of files and arrays, arrays of various shapes, or a name of
+            no signature.
         KeyError, TypeError: a file that is not text under the key b64.
     """
     payload = json.loads(payload) if isinstance(payload, bytes) else payload
@@ -54,7 +55,7 @@ def read_v1(payload: dict | bytes) -> tuple[Images, Size]:
 
 
 def size_of(signature: str) -> Size:
-    """Return the size that a signature's name asks for: 24 of `serve_bytes_24`, "cascade" of `serve_cascade`, else None.
+    """Return the size that a signature's name says: 24 of `serve_bytes_24`, "cascade" of `serve_cascade`, or None.
 
     Raises:
         ValueError: a name of no signature.

@@ -1,7 +1,7 @@
 """A server of one export: KServe's Python server with REST V1 and V2, and the web page of `page`.
 
-It needs kserve and TensorFlow, and of this package its own room alone. What the model refuses is answered with 400; the header
-`Server-Timing` says how many milliseconds the model took. Neighbours: `protocols`, `page`, `served_model`.
+It needs kserve and TensorFlow, and of this package its own room alone. What the model refuses is answered with 400;
+the header `Server-Timing` says how many milliseconds the model took. Neighbours: `protocols`, `page`, `served_model`.
 
     serve("exported", host="127.0.0.1", port=8080)          # until it is interrupted
 """

@@ -6,8 +6,8 @@ header, or cannot be decoded. These are not damage: CMYK is converted to RGB, 16
 for three channels, a JPEG is turned as its Exif data says, and bits flipped inside a JPEG's data, which no decoder
 notices. `encoded` applies the policy.
 
-    folder("photos/train", damage="raise")                                    # the default: an error that names the file
-    folder("photos/train", damage="skip")                                     # the plan's next sample takes the place
+    folder("photos/train", damage="raise")                              # the default: an error that names the file
+    folder("photos/train", damage="skip")                               # the plan's next sample takes the place
     folder("photos/train", damage=DamagePolicy("skip", max_share=0.001, max_pixels=50_000_000))
 """
 

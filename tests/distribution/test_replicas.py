@@ -1,4 +1,4 @@
-"""MirroredStrategy on two and on four logical CPUs, in a process of its own: its devices are made before TensorFlow starts."""
+"""MirroredStrategy on two and on four logical CPUs, in a process of its own, because devices are made first."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""make_glyphs.py: its functions on matplotlib's DejaVu fonts, and the script, as a user starts it, on a small package."""
+"""make_glyphs.py: its functions on matplotlib's DejaVu fonts, and the script itself on a small package."""
 
 import importlib.util
 import json
@@ -189,7 +189,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """An extracted package: three families of two faces, a copy, one font with one case, two without q, a broken one."""
+    """An extracted package: three families of two faces, a copy, a font of one case, two without q, a broken one."""
     source = tmp_path_factory.mktemp("package")
     root = source / "usr/share/texlive/texmf-dist/fonts/truetype/public"
     serif_bold, mono_bold = DEJAVU / "DejaVuSerif-Bold.ttf", DEJAVU / "DejaVuSansMono-Bold.ttf"

@@ -1,10 +1,10 @@
-"""Golden files: small files of every kind that the package writes, kept so that later versions prove that they read them.
+"""Golden files: small files of every kind that the package writes, which later versions must read.
 
     python tests/golden/make.py OUTPUT          # with the version that is wanted on PYTHONPATH
 
-`v0_1_0` was made by version 0.1.0 and is never made again; a version that writes another format adds a folder of its own. The
-same version gives equal files, but for the export, whose nodes TensorFlow numbers as it likes. Only public names are used here,
-and `tests/test_golden.py`, which reads the files, takes its settings from here.
+`v0_1_0` was made by version 0.1.0 and is never made again; a version that writes another format adds a folder of its
+own. The same version gives equal files, but for the export, whose nodes TensorFlow numbers as it likes. Only public
+names are used here, and `tests/test_golden.py`, which reads the files, takes its settings from here.
 
     model.keras         a compiled MixSizeModel after 8 steps of `train_data`
     checkpoint.zip      folder of callbacks.Resume: 7 of 10 steps, in the middle of the second epoch
@@ -84,7 +84,7 @@ def train_data(**options) -> kms.MixSizeDataset:
 
 
 def state_of(model: kms.MixSizeModel) -> np.ndarray:
-    """Return all weights, the place in the plan, random state and optimizer state, one after the other: float64 `[N]`."""
+    """Return weights, place in the plan, random state and optimizer state, one after the other: float64 `[N]`."""
     variables = [*model.variables, *model.optimizer.variables]
     return np.concatenate([variable.numpy().ravel().astype(np.float64) for variable in variables])
 

@@ -212,7 +212,11 @@ def test_from_embedded_is_the_fashion_subset(regime):
 
 
 @pytest.mark.parametrize(
-    "again", [copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))], ids=["copied", "pickled"]
+    "again",
+    [
+        pytest.param(copy.deepcopy, id="copied", marks=pytest.mark.slow),
+        pytest.param(lambda value: pickle.loads(pickle.dumps(value)), id="pickled"),
+    ],
 )
 def test_a_dataset_gives_the_same_batches_after_it_was_copied_or_pickled(small_files, regime, again):
     train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=3, dtype="uint8", parallel_calls=1)

@@ -1,4 +1,4 @@
-"""The server answers a real HTTP client; needs the environment that `make serve` makes, or SERVING_PYTHON with kserve."""
+"""The server answers a real HTTP client; needs `make serve`'s environment, or SERVING_PYTHON with kserve."""
 
 import base64
 import json

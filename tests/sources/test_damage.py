@@ -120,6 +120,7 @@ def test_skip_takes_the_next_sample_of_the_plan_that_is_good(damaged_folder):
         assert entry.name == source.files[entry.index] and entry.name in str(entry)
 
 
+@pytest.mark.slow
 def test_skipping_gives_the_same_batches_for_any_parallelism_and_workers(picture_folder):
     for number in (3, 4, 11, 30):
         (picture_folder / f"class{number % 2}" / f"{number:03}.png").write_bytes(b"damaged")

@@ -1,4 +1,4 @@
-"""The steps with XLA, on the CPU: every bucket compiled whole, with static shapes, as TPUs need it, and with equal results."""
+"""The steps with XLA, on the CPU: every bucket compiled whole, with static shapes as TPUs need, and equal results."""
 
 import re
 
@@ -17,7 +17,7 @@ TRAIN = kms.MixSizeDataset.from_embedded("train", regime=REGIME)
 
 
 def make_model(jit_compile):
-    """Return a CIFAR ResNet with everything that a recipe adds to a step: smoothing, weight decay, metrics of each size."""
+    """Return a CIFAR ResNet with all that a recipe adds to a step: smoothing, weight decay, metrics of each size."""
     keras.utils.set_random_seed(0)
     model = kms.MixSizeModel(kms.models.build("resnet8", classes=10, channels=1), l2=1e-4)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
