@@ -32,7 +32,7 @@ def draw_bucket(plan: Plan, step: tf.Tensor) -> tf.Tensor:
 
 
 def _draw_in_block(plan: Plan, stretch: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    """Return the place of a step in its shuffled block: int64 `[1]` from the index of its stretch and its number in it."""
+    """Return a step's position in its shuffled block: int64 `[1]` from its stretch's index and its number in it."""
     grids = [Grid.of(stretch.block_steps) for stretch in plan.stretches]
     grid = Grid(*(tf.constant(numbers, tf.uint32)[stretch] for numbers in zip(*grids)))
     first_blocks = tf.constant([stretch.first_block for stretch in plan.stretches], tf.int64)
@@ -42,7 +42,7 @@ def _draw_in_block(plan: Plan, stretch: tf.Tensor, position: tf.Tensor) -> tf.Te
 
 
 def _edges(plan: Plan) -> tf.Tensor:
-    """Return what cuts a draw into buckets: int64 `[stretches, buckets - 1]`, a row filled up where a stretch has fewer."""
+    """Return what cuts a draw into buckets: int64 `[stretches, buckets - 1]`, filled up where a stretch has fewer."""
     rows = [stretch.edges(plan.sampling) for stretch in plan.stretches]
     columns = max(map(len, rows))
     rows = [np.pad(row, (0, columns - len(row)), constant_values=_NEVER) for row in rows]

@@ -1,8 +1,8 @@
 """Regimes: which image sizes a run uses, how often, with what batch and copies, and in which order.
 
 The first room: everything here is a value or a pure function, needs NumPy only and loads no TensorFlow. `bucket` is one
-shape of a step, `regime` a distribution over buckets, `schedule` regimes one after the other, `plan` the order of buckets
-and samples of a whole run.
+shape of a step, `regime` a distribution over buckets, `schedule` regimes one after the other, `plan` the order of
+buckets and samples of a whole run.
 
     regime = Regime.preset("cifar/d+")
     Plan(regime, num_examples=50_000).at(123_456).bucket

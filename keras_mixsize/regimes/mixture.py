@@ -92,7 +92,8 @@ class Mixture(abc.ABC):
         for share, first, end in zip(shares, bounds, bounds[1:]):
             if first >= end:
                 raise ValueError(
-                    f"stages must have a step each, got the share {share:g} of {steps} steps; use more epochs, or leave "
+                    f"stages must have a step each, got the share {share:g} of {steps} steps; use more epochs, or "
+                    f"leave "
                     "the stage out"
                 )
         return tuple(bounds)
@@ -105,8 +106,8 @@ class Mixture(abc.ABC):
             epochs: of the run; adds, with `num_examples`, the steps of each stage of a schedule.
 
         Returns:
-            Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute; of a schedule
-            for each stage, and the means over the run.
+            Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute; of a
+            schedule for each stage, and the means over the run.
         """
         return table(self, num_examples, epochs)
 

@@ -1,8 +1,8 @@
 """Plan: the pure function from (seed, step) to the bucket and the samples of that step.
 
 Every process computes the same plan without communication, and the whole input state is one integer, the step.
-NumPy only; `input.drawing` draws the same numbers inside the input graph from the same functions of `hashing`. Neighbours:
-`schedule` (a regime for each stage of the run), `stretch` (its blocks of steps).
+NumPy only; `input.drawing` draws the same numbers inside the input graph from the same functions of `hashing`.
+Neighbours: `schedule` (a regime for each stage of the run), `stretch` (its blocks of steps).
 
     plan = Plan(regime, num_examples=50_000, seed=0)
     step = plan.at(123_456)                       # at once, without replaying earlier steps
@@ -63,8 +63,8 @@ class Plan:
 
     Every epoch has the same number of steps. A pass goes over every example exactly once, in an order of its own; step
     t takes the next B_t samples, so nothing is dropped where an epoch ends, and a pass need not end where an epoch
-    does. A schedule's stages begin at their shares of all steps, which need not be where an epoch begins; after its last
-    step the plan goes on with the last stage's regime.
+    does. A schedule's stages begin at their shares of all steps, which need not be where an epoch begins; after its
+    last step the plan goes on with the last stage's regime.
 
     Args:
         regime: the buckets and their shares, a Regime for the whole run or a Schedule.
@@ -128,7 +128,7 @@ class Plan:
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether the regime changes during the run, at shares of its steps, so that the plan is for so many epochs only."""
+        """Whether the regime changes during the run, at shares of its steps, and the plan is for its epochs only."""
         return len(self.regime.stages) > 1
 
     def shard(self, worker: int, workers: int) -> Plan:

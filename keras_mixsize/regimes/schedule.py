@@ -1,10 +1,10 @@
 """Schedule: regimes one after the other, each for its share of a run's steps.
 
-One `fit` goes through all stages: an epoch keeps its number of steps, so learning-rate schedules, callbacks and bars see steps
-of one kind. NumPy only. Neighbours: `regime` (a stage's), `mixture` (means, checks and table of both), `notation` (its
-text), `plan` (draws steps from it).
+One `fit` goes through all stages: an epoch keeps its number of steps, so learning-rate schedules, callbacks and bars
+see steps of one kind. NumPy only. Neighbours: `regime` (a stage's), `mixture` (means, checks and table of both),
+`notation` (its text), `plan` (draws steps from it).
 
-    schedule = Schedule.finish(Regime.preset("cifar/d+"))                   # the last fifth of the steps at the base size
+    schedule = Schedule.finish(Regime.preset("cifar/d+"))               # the last fifth of the steps at the base size
     train = MixSizeDataset.from_arrays(images, labels, regime=schedule, epochs=200)
     model.fit(train, epochs=200)
 """
@@ -29,8 +29,8 @@ from keras_mixsize.regimes.regime import Regime
 class Schedule(Mixture):
     """Stages of a run, each a share of all steps and the regime that holds in them.
 
-    A run of E epochs has `E * steps_per_epoch` steps; a stage begins at the share of them that lies before it, rounded to a
-    step. A schedule of one stage is the same as its regime.
+    A run of E epochs has `E * steps_per_epoch` steps; a stage begins at the share of them that lies before it, rounded
+    to a step. A schedule of one stage is the same as its regime.
 
     Attributes:
         stages: (share, regime) in the order of the run; the shares sum to 1.
@@ -38,8 +38,8 @@ class Schedule(Mixture):
     Raises:
         ValueError: no stage, one that is no such pair, or shares that do not sum to 1.
 
-    Source: sizes that grow: Tan and Le, "EfficientNetV2", arXiv 2104.00298; a last phase at the test size: Touvron et al.,
-    "Fixing the train-test resolution discrepancy", arXiv 1906.06423.
+    Source: sizes that grow: Tan and Le, "EfficientNetV2", arXiv 2104.00298; a last phase at the test size: Touvron et
+    al., "Fixing the train-test resolution discrepancy", arXiv 1906.06423.
     """
 
     stages: tuple[tuple[float, Regime], ...]
@@ -87,7 +87,8 @@ class Schedule(Mixture):
             base_batch: different images per step at the base's size.
             shares: of each stage in all steps; equal unless given.
             base_size: side in pixels of the base; the largest size unless given.
-            **solve_options: for `Regime.solve`, such as `grow="duplicates"`, or `grow="none"` for steps that are cheaper
+            **solve_options: for `Regime.solve`, such as `grow="duplicates"`, or `grow="none"` for steps that are
+                cheaper
                 while the images are small, as in EfficientNetV2.
 
         Raises:
@@ -169,11 +170,12 @@ class Schedule(Mixture):
         return np.concatenate([share * regime.step_shares for share, regime in self.stages])
 
     def rebalance(self, seconds: Mapping[Bucket, float], *, target: float | None = None, **options) -> Schedule:
-        """Return the schedule with each stage's regime changed so that measured step times agree, see `Regime.rebalance`.
+        """Return the schedule with each stage's regime changed so that step times agree, see `Regime.rebalance`.
 
         Args:
             seconds: measured time of a step of every bucket of every stage.
-            target: seconds that a step shall take in all stages; those of the base's bucket, or else the median, unless given.
+            target: seconds that a step shall take in all stages; those of the base's bucket, or else the median,
+                unless given.
             **options: of `Regime.rebalance`.
 
         Raises:

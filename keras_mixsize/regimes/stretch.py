@@ -1,7 +1,7 @@
 """Stretch: steps of a run in blocks, in each of which every bucket has its whole number of steps.
 
-A stage of a schedule is a stretch of blocks as long as an epoch, and a block for what is left of it. Used by `plan`, which
-shuffles each block, and by `input.drawing`. Neighbour: `mixture`, whose stages are cut here.
+A stage of a schedule is a stretch of blocks as long as an epoch, and a block for what is left of it. Used by `plan`,
+which shuffles each block, and by `input.drawing`. Neighbour: `mixture`, whose stages are cut here.
 
     run = Schedule.parse("0.5*32x64x1:0.5,16x256x1:0.5; 0.5*32x64x1:1")
     [stretch.start for stretch in stretches_of(run, block_steps=100, epochs=3)]     # [0, 100, 150, 250, 300]

@@ -142,12 +142,14 @@ def check_length(plan: Plan, steps_per_epoch: int, epochs: int) -> None:
         return
     if epochs != plan.epochs:
         raise ValueError(
-            f"epochs must be those of the data's schedule, {plan.epochs}, because its stages are shares of all steps, got "
+            f"epochs must be those of the data's schedule, {plan.epochs}, because its stages are shares of all "
+            f"steps, got "
             f"{epochs}; give MixSizeDataset the same epochs="
         )
     if steps_per_epoch != plan.steps_per_epoch:
         raise ValueError(
-            f"steps_per_epoch must be those of the data's schedule, {plan.steps_per_epoch}, got {steps_per_epoch}; leave "
+            f"steps_per_epoch must be those of the data's schedule, {plan.steps_per_epoch}, got {steps_per_epoch}; "
+            f"leave "
             "it out"
         )
 

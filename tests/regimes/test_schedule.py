@@ -1,4 +1,4 @@
-"""Schedules: how one is made, told as text and refused; tests/regimes/test_plan_of_a_schedule.py draws steps from them."""
+"""Schedules: how one is made, told as text and refused; test_plan_of_a_schedule.py draws steps from them."""
 
 import copy
 import dataclasses
