@@ -35,6 +35,7 @@ def prediction():
 CASES = {  # what each prints begins with
     "Bucket": (kms.Bucket(24, 56, 2, 0.3), "Bucket(size=24, batch=56, duplicates=2, probability=0.3)"),
     "Regime": (REGIME, "Regime('128x256x3:0.13333"),
+    "Schedule": (kms.Schedule.finish(kms.Regime.preset("cifar/d+")), "Schedule('0.8*32x64x1:0.3,48"),
     "Plan": (PLAN, "Plan('32x64x1:0.3,48"),
     "sharded Plan": (PLAN.shard(1, 2), "Plan('32x64x1:0.3,48"),
     "Step": (PLAN.at(5), "Step(5, bucket='"),
