@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from keras_mixsize.input import MixSizeDataset as MixSizeDataset
     from keras_mixsize.input import service as service
     from keras_mixsize.regimes import Bucket as Bucket
+    from keras_mixsize.regimes import BySize as BySize
     from keras_mixsize.regimes import Plan as Plan
     from keras_mixsize.regimes import Regime as Regime
     from keras_mixsize.regimes import Schedule as Schedule
@@ -55,7 +56,7 @@ _ROOMS = {  # room -> the names that it hands on to here
     "export": ("FitCascade", "Preprocessing", "converters", "export_saved_model"),
     "images": ("CenterCrop", "PadCropFlip", "RandomResizedCrop", "WholeImage"),
     "input": ("MixSizeDataset", "service"),
-    "regimes": ("Bucket", "Plan", "Regime", "Schedule"),
+    "regimes": ("Bucket", "BySize", "Plan", "Regime", "Schedule"),
     "training": ("MixSizeModel", "max_batch", "smooth"),
 }
 _PLACES = {name: (room, name) for room, names in _ROOMS.items() for name in names} | {

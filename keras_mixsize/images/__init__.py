@@ -13,14 +13,16 @@ from keras_mixsize.images.augmentations import (
     CenterCrop,
     PadCropFlip,
     RandomResizedCrop,
+    SizedAugmentation,
     WholeImage,
     Windows,
+    draw_windows,
     uniform,
 )
 from keras_mixsize.images.decoding import render_batch, render_encoded
 from keras_mixsize.images.formats import decode
 from keras_mixsize.images.headers import PIXEL_LIMIT
-from keras_mixsize.images.mixing import CutMix, MixUp, OneOf
+from keras_mixsize.images.mixing import CutMix, MixUp, OneOf, SmoothLabels
 from keras_mixsize.images.randaugment import RandAugment, rand_augment
 from keras_mixsize.images.rendering import render, render_windows, resize, resize_on_device, to_float
 from keras_mixsize.images.step_images import StepImages, images_of, mirror_inputs
@@ -31,6 +33,8 @@ __all__ = [
     "MixUp",
     "OneOf",
     "RandAugment",
+    "SizedAugmentation",
+    "SmoothLabels",
     "resize_on_device",
     "INTERPOLATION",
     "Augmentation",
@@ -43,6 +47,7 @@ __all__ = [
     "WholeImage",
     "Windows",
     "decode",
+    "draw_windows",
     "images_of",
     "mirror_inputs",
     "rand_augment",

@@ -14,6 +14,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import tensorflow as tf
 
+from keras_mixsize.images.size_values import value_at
+from keras_mixsize.regimes.by_size import BySize, literals
 from keras_mixsize.regimes.hashing import WORD, fold
 
 _FLIP = 4  # the draw that decides the flip, the same in every augmentation
@@ -85,15 +87,15 @@ class PadCropFlip:
     """Pad with black, crop at the original size at random, flip left-right at random: the usual CIFAR augmentation.
 
     Attributes:
-        padding: pixels added on each side.
+        padding: pixels of the source image added on each side; or a `BySize` of them, rounded.
         flip: mirror half of the images.
     """
 
-    padding: int = 4
+    padding: int | BySize = 4
     flip: bool = True
 
     def __post_init__(self):
-        if self.padding < 0:
+        if min(literals(self.padding)) < 0:
             raise ValueError(f"padding must not be negative, got {self.padding!r}")
 
     def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
@@ -102,11 +104,27 @@ class PadCropFlip:
         Args:
             heights, widths: float32 `[N]`, of the source images in pixels.
             seeds: uint32 `[N]`.
+
+        Raises:
+            ValueError: a padding that depends on the size, which `windows_at_size` is told.
         """
-        places = 2 * self.padding + 1
+        _check_fixed("padding", self.padding)
+        return self.windows_at_size(heights, widths, seeds, 1)
+
+    def windows_at_size(
+        self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor | int
+    ) -> Windows:
+        """Return a random window for each output image; see `windows`.
+
+        Args:
+            heights, widths: float32 `[N]`, of the source images in pixels.
+            seeds: uint32 `[N]`.
+            size: side of the output images in pixels, int32 scalar or integer.
+        """
+        padding = tf.round(tf.cast(value_at(self.padding, size), tf.float32))
         top, left, mirror = _draw(seeds, 0, 1, _FLIP)
-        top = tf.floor(top * places) - self.padding
-        left = tf.floor(left * places) - self.padding
+        top = tf.floor(top * (2 * padding + 1)) - padding
+        left = tf.floor(left * (2 * padding + 1)) - padding
         return Windows(top, left, heights, widths, (mirror < 0.5) & self.flip)
 
 
@@ -117,27 +135,35 @@ class RandomResizedCrop:
     A ratio that does not fit into the image is brought back to the nearest one that does, instead of being drawn again.
 
     Attributes:
-        area: smallest and largest share of the image's area.
+        area: smallest and largest share of the image's area; each may be a `BySize`.
         ratio: smallest and largest width / height, drawn evenly in its logarithm.
         flip: mirror half of the images.
 
     Source: Szegedy et al., "Going deeper with convolutions", arXiv 1409.4842.
     """
 
-    area: tuple[float, float] = (0.08, 1.0)
+    area: tuple[float | BySize, float | BySize] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: bool = True
 
     def __post_init__(self):
-        if not 0 < self.area[0] <= self.area[1] <= 1:
+        if not all(0 < least <= most <= 1 for least, most in _pairs(*self.area)):
             raise ValueError(f"area must be two shares with 0 < smallest <= largest <= 1, got {self.area!r}")
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise ValueError(f"ratio must be two numbers with 0 < smallest <= largest, got {self.ratio!r}")
 
     def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
         """Return a random window for each output image; see `PadCropFlip.windows`."""
+        for share in self.area:
+            _check_fixed("area", share)
+        return self.windows_at_size(heights, widths, seeds, 1)
+
+    def windows_at_size(
+        self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor | int
+    ) -> Windows:
+        """Return a random window for each output image; see `PadCropFlip.windows_at_size`."""
         area, ratio, top, left, mirror = _draw(seeds, 0, 1, 2, 3, _FLIP)
-        area = heights * widths * _between(area, *self.area)
+        area = heights * widths * _between(area, *(value_at(share, size) for share in self.area))
         ratio = tf.exp(_between(ratio, *map(math.log, self.ratio)))
         ratio = tf.clip_by_value(ratio, area / heights**2, widths**2 / area)
         height = tf.clip_by_value(tf.round(tf.sqrt(area / ratio)), 1.0, heights)
@@ -147,8 +173,19 @@ class RandomResizedCrop:
         return Windows(top, left, height, width, (mirror < 0.5) & self.flip)
 
 
-def _between(share: tf.Tensor, low: float, high: float) -> tf.Tensor:
+def _between(share: tf.Tensor, low: float | tf.Tensor, high: float | tf.Tensor) -> tf.Tensor:
     return low + share * (high - low)
+
+
+def _pairs(*options: float | BySize) -> list[tuple[float, ...]]:
+    """Return the options together at every size at which one of them is given."""
+    sizes = sorted({size for option in options if isinstance(option, BySize) for size in option.sizes}) or [1]
+    return [tuple(option(size) if isinstance(option, BySize) else option for option in options) for size in sizes]
+
+
+def _check_fixed(name: str, value: float | BySize) -> None:
+    if isinstance(value, BySize):
+        raise ValueError(f"{name} must be a number where no size is given, got {value!r}; use windows_at_size")
 
 
 def _draw(seeds: tf.Tensor, *draws: int) -> list[tf.Tensor]:
@@ -162,3 +199,22 @@ class Augmentation(Protocol):
 
     def windows(self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor) -> Windows:
         """Return a window for each output image; see `PadCropFlip.windows`."""
+
+
+@runtime_checkable
+class SizedAugmentation(Protocol):
+    """What an augmentation offers, instead of `windows` alone, if its windows depend on the size of the output."""
+
+    def windows_at_size(
+        self, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor | int
+    ) -> Windows:
+        """Return a window for each output image; see `PadCropFlip.windows_at_size`."""
+
+
+def draw_windows(
+    augmentation: Augmentation, heights: tf.Tensor, widths: tf.Tensor, seeds: tf.Tensor, size: tf.Tensor | int
+) -> Windows:
+    """Return an augmentation's windows for images of a size; see `PadCropFlip.windows_at_size`."""
+    if isinstance(augmentation, SizedAugmentation):
+        return augmentation.windows_at_size(heights, widths, seeds, size)
+    return augmentation.windows(heights, widths, seeds)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from keras_mixsize.images.augmentations import draw_windows
 from keras_mixsize.images.batch_headers import JPEG, Headers, parse_headers
 from keras_mixsize.images.formats import checked_headers, other_decoders, start_of
 from keras_mixsize.images.headers import PIXEL_LIMIT
@@ -82,7 +83,7 @@ def render_batch(
     orientations = headers.orientations if transform.exif else tf.ones_like(headers.orientations)
     copies = tf.size(seeds) // tf.size(indices)
     shown = tf.cast(shown_sides(headers.sides, orientations), tf.float32)
-    windows = transform.augmentation.windows(*tf.unstack(tf.tile(shown, [copies, 1]), axis=1), seeds)
+    windows = draw_windows(transform.augmentation, *tf.unstack(tf.tile(shown, [copies, 1]), axis=1), seeds, size)
     stored = stored_windows(windows, headers.sides, orientations)
     if transform.decode == "exact":
         scales, regions = (1,), whole_regions(stored, headers.sides)

@@ -1,4 +1,4 @@
-"""Mixing: mixup and cutmix of a whole batch, for `Transform(batch_map=...)`; labels become soft.
+"""Mixing: mixup, cutmix and label smoothing of a whole batch, for `Transform(batch_map=...)`; labels become soft.
 
 They draw with `tf.random.stateless_*` from the seed of the batch, each row in its own way, so batches do not depend on
 the order of execution and a resumed run is bitwise equal. Every copy of an image is a row of its own.
@@ -13,6 +13,12 @@ import dataclasses
 
 import tensorflow as tf
 
+from keras_mixsize.arguments import check_count
+from keras_mixsize.images.size_values import value_at
+from keras_mixsize.regimes.by_size import BySize, literals
+
+_LEAST_ALPHA = 1e-3  # in its place at sizes where alpha is 0: Beta is then 0 or 1, so images stay whole
+
 
 @dataclasses.dataclass(frozen=True)
 class MixUp:
@@ -20,7 +26,7 @@ class MixUp:
 
     Attributes:
         classes: how many there are; labels become float32 `[N, classes]`.
-        alpha: above 0; 0.1 to 0.4 for ImageNet.
+        alpha: above 0; 0.1 to 0.4 for ImageNet. Or a `BySize`, which may be 0 where nothing is mixed.
 
     Raises:
         ValueError: no classes, or an alpha that is not above 0.
@@ -29,7 +35,7 @@ class MixUp:
     """
 
     classes: int
-    alpha: float = 0.2
+    alpha: float | BySize = 0.2
 
     def __post_init__(self):
         _check(self.classes, self.alpha)
@@ -42,7 +48,8 @@ class MixUp:
             labels: integers `[N]` or float32 `[N, classes]`.
             seed: int32 `[2]`.
         """
-        share, partner = draw_shares(seed, tf.shape(images)[0], self.alpha), draw_partners(seed, tf.shape(images)[0])
+        count, size = tf.shape(images)[0], tf.shape(images)[1]
+        share, partner = draw_shares(seed, count, value_at(self.alpha, size)), draw_partners(seed, count)
         weight = share[:, None, None, None]
         mixed = weight * images + (1 - weight) * tf.gather(images, partner)
         return mixed, mix_labels(labels, partner, share, self.classes)
@@ -57,7 +64,7 @@ class CutMix:
 
     Attributes:
         classes: how many there are; labels become float32 `[N, classes]`.
-        alpha: above 0.
+        alpha: above 0, or a `BySize`; see `MixUp`.
 
     Raises:
         ValueError: no classes, or an alpha that is not above 0.
@@ -67,7 +74,7 @@ class CutMix:
     """
 
     classes: int
-    alpha: float = 1.0
+    alpha: float | BySize = 1.0
 
     def __post_init__(self):
         _check(self.classes, self.alpha)
@@ -76,12 +83,41 @@ class CutMix:
         """Return mixed images and soft labels; see `MixUp`."""
         count, size = tf.shape(images)[0], tf.shape(images)[1]
         partner = draw_partners(seed, count)
-        side = tf.sqrt(1 - draw_shares(seed, count, self.alpha))
+        side = tf.sqrt(1 - draw_shares(seed, count, value_at(self.alpha, size)))
         rows, columns = (_spans(_stream(seed, stream), side, size) for stream in (2, 3))
         pasted = rows[:, :, None] & columns[:, None, :]
         mixed = tf.where(pasted[..., None], tf.gather(images, partner), images)
         kept = 1 - tf.reduce_mean(tf.cast(pasted, tf.float32), axis=[1, 2])
         return mixed, mix_labels(labels, partner, kept, self.classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmoothLabels:
+    """Spread a share of every label over all classes, and leave the images as they are.
+
+    Attributes:
+        classes: how many there are; labels become float32 `[N, classes]`.
+        amount: the share, in [0, 1), or a `BySize` of it.
+
+    Raises:
+        ValueError: no classes, or a share out of range.
+
+    Source: Szegedy et al., "Rethinking the Inception architecture", arXiv 1512.00567, section 7.
+    """
+
+    classes: int
+    amount: float | BySize = 0.1
+
+    def __post_init__(self):
+        check_count("classes", self.classes)
+        if not all(0 <= amount < 1 for amount in literals(self.amount)):
+            raise ValueError(f"amount must be a share in [0, 1), got {self.amount!r}")
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the images and soft labels; see `MixUp`."""
+        del seed
+        amount, soft = value_at(self.amount, tf.shape(images)[1]), soften(labels, self.classes)
+        return images, (1 - amount) * soft + amount / self.classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +135,19 @@ class OneOf:
         return tf.switch_case(choice, [lambda change=change: change(images, labels, seed) for change in self.maps])
 
 
-def draw_shares(seed: tf.Tensor, count, alpha: float) -> tf.Tensor:
-    """Return Beta(alpha, alpha) numbers, the share that each row keeps: float32 `[count]`."""
-    gammas = tf.random.stateless_gamma([2, count], _stream(seed, 0), tf.constant(alpha, tf.float32))
-    first, second = tf.unstack(tf.maximum(gammas, 1e-30))  # with a small alpha both can underflow to zero
-    return first / (first + second)
+def draw_shares(seed: tf.Tensor, count, alpha: float | tf.Tensor) -> tf.Tensor:
+    """Return Beta(alpha, alpha) numbers, the share that each row keeps: float32 `[count]`.
+
+    Of two Gamma(alpha) numbers x and y, x / (x + y) is one. They are made as Gamma(alpha + 1) * U^(1 / alpha), in
+    logarithms, because with a small alpha both would underflow to zero.
+
+    Source: Marsaglia and Tsang, "A simple method for generating gamma variables", 2000, section 6.
+    """
+    alpha = tf.maximum(tf.cast(alpha, tf.float32), _LEAST_ALPHA)
+    gammas = tf.random.stateless_gamma([2, count], _stream(seed, 0), alpha + 1)
+    uniforms = tf.maximum(tf.random.stateless_uniform([2, count], _stream(seed, 5)), 1e-30)
+    first, second = tf.unstack(tf.math.log(gammas) + tf.math.log(uniforms) / alpha)
+    return tf.sigmoid(first - second)
 
 
 def draw_partners(seed: tf.Tensor, count) -> tf.Tensor:
@@ -113,8 +157,13 @@ def draw_partners(seed: tf.Tensor, count) -> tf.Tensor:
 
 def mix_labels(labels: tf.Tensor, partner: tf.Tensor, share: tf.Tensor, classes: int) -> tf.Tensor:
     """Return labels of which each row keeps a share and takes the rest from its partner: float32 `[N, classes]`."""
-    soft = tf.one_hot(labels, classes) if labels.dtype.is_integer else tf.ensure_shape(labels, [None, classes])
+    soft = soften(labels, classes)
     return share[:, None] * soft + (1 - share[:, None]) * tf.gather(soft, partner)
+
+
+def soften(labels: tf.Tensor, classes: int) -> tf.Tensor:
+    """Return labels as float32 `[N, classes]`: integers `[N]` as one-hot, soft ones as they are."""
+    return tf.one_hot(labels, classes) if labels.dtype.is_integer else tf.ensure_shape(labels, [None, classes])
 
 
 def _spans(seed: tf.Tensor, side: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -130,8 +179,9 @@ def _stream(seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, number)
 
 
-def _check(classes: int, alpha: float) -> None:
-    if classes < 1:
-        raise ValueError(f"classes must be at least 1, got {classes!r}")
-    if not alpha > 0:
+def _check(classes: int, alpha: float | BySize) -> None:
+    check_count("classes", classes)
+    if isinstance(alpha, BySize) and min(alpha.values) < 0:
+        raise ValueError(f"alpha must not be negative, got {alpha!r}")
+    if not isinstance(alpha, BySize) and not alpha > 0:
         raise ValueError(f"alpha must be above 0, got {alpha!r}")

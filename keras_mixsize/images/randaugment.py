@@ -17,6 +17,9 @@ import math
 import keras
 import tensorflow as tf
 
+from keras_mixsize.images.size_values import value_at
+from keras_mixsize.regimes.by_size import BySize, literals
+
 
 @dataclasses.dataclass(frozen=True)
 class RandAugment:
@@ -24,19 +27,19 @@ class RandAugment:
 
     Attributes:
         layers: operations per image.
-        magnitude: their strength, 0 to 10; where an operation has a sign, it is random.
+        magnitude: their strength, 0 to 10, or a `BySize` of it; where an operation has a sign, it is random.
 
     Raises:
         ValueError: a negative number of layers, or a magnitude outside 0 to 10.
     """
 
     layers: int = 2
-    magnitude: float = 9.0
+    magnitude: float | BySize = 9.0
 
     def __post_init__(self):
         if self.layers < 0:
             raise ValueError(f"layers must not be negative, got {self.layers!r}")
-        if not 0 <= self.magnitude <= 10:
+        if not all(0 <= magnitude <= 10 for magnitude in literals(self.magnitude)):
             raise ValueError(f"magnitude must lie in 0 to 10, got {self.magnitude!r}")
 
     def __call__(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -48,8 +51,9 @@ class RandAugment:
         """
         choices = tf.random.stateless_uniform([self.layers], seed, 0, len(OPERATIONS), tf.int32)
         signs = tf.random.stateless_uniform([self.layers], tf.random.experimental.stateless_fold_in(seed, 1))
+        magnitude = value_at(self.magnitude, tf.shape(image)[0])
         for layer in range(self.layers):
-            strength = self.magnitude / 10 * tf.where(signs[layer] < 0.5, -1.0, 1.0)
+            strength = magnitude / 10 * tf.where(signs[layer] < 0.5, -1.0, 1.0)
             image = apply_operation(image, choices[layer], strength)
         return image
 

@@ -9,10 +9,23 @@ buckets and samples of a whole run.
 """
 
 from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.plan import Plan, Step
 from keras_mixsize.regimes.presets import FAMILIES, MODES, SizeFamily, preset_names
 from keras_mixsize.regimes.regime import Regime
 from keras_mixsize.regimes.schedule import Schedule
 
-__all__ = ["FAMILIES", "MODES", "Bucket", "Mixture", "Plan", "Regime", "Schedule", "SizeFamily", "Step", "preset_names"]
+__all__ = [
+    "FAMILIES",
+    "MODES",
+    "Bucket",
+    "BySize",
+    "Mixture",
+    "Plan",
+    "Regime",
+    "Schedule",
+    "SizeFamily",
+    "Step",
+    "preset_names",
+]

@@ -74,7 +74,7 @@ class ArraySource(Source):
     def render(self, indices, seeds, size, transform):
         """See `Source.render`."""
         height, width = (tf.fill(tf.shape(seeds), float(side)) for side in self.images.shape[1:3])
-        windows = transform.augmentation.windows(height, width, seeds)
+        windows = images_lib.draw_windows(transform.augmentation, height, width, seeds, size)
         options = {"interpolation": transform.interpolation, "antialias": transform.antialias}
         return images_lib.render(self._rows(indices), windows, size, **options)
 
