@@ -69,6 +69,8 @@ CASES = {  # what each prints begins with
     "MixUp": (MIXING, "MixUp("),
     "CutMix": (kms.images.CutMix(classes=10), "CutMix("),
     "OneOf": (kms.images.OneOf(MIXING, kms.images.CutMix(classes=10)), "OneOf("),
+    "SmoothLabels": (kms.images.SmoothLabels(10, 0.1), "SmoothLabels(classes=10, amount=0.1)"),
+    "BySize": (kms.BySize({16: 2, 32: 9}), "BySize({16: 2, 32: 9})"),
     "RandAugment": (kms.images.RandAugment(layers=1), "RandAugment("),
     "ArraySource": (kms.sources.ArraySource(IMAGES, LABELS), "ArraySource(40 images 16x16x3, "),
     "BytesSource": (kms.sources.BytesSource([b""] * 10, LABELS[:10]), "BytesSource(10 images"),
@@ -81,7 +83,7 @@ CASES = {  # what each prints begins with
     "MixSizeModel": (kms.MixSizeModel.from_model(tiny_network()), "<MixSizeModel name=mixsize_tiny, built=True>"),
 }
 OTHERS = {
-    "Augmentation", "Source", "EncodedSource",  # abstract
+    "Augmentation", "SizedAugmentation", "Source", "EncodedSource",  # abstract
     "FileSource", "RecordSource", "ArrayRecordSource",  # print themselves as BytesSource does
     "StepImages", "Windows", "SmoothingState",  # tuples of tensors on their way through a graph
     "WarmUp", "Damaged",  # plain dataclasses of numbers
