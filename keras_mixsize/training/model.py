@@ -21,12 +21,14 @@ import tensorflow as tf
 from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.distribution.workers import Workers, batches_of_worker, check_steps_given
 from keras_mixsize.images.rendering import to_float
-from keras_mixsize.images.step_images import mirror_inputs
+from keras_mixsize.images.step_images import images_of, mirror_inputs
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.internals import PreparedModel, aggregate_beforehand
+from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.training import complexity
 from keras_mixsize.training.checks import check_compiled, check_data, check_network
+from keras_mixsize.training.dropout import check_dropout_scale, scaled_dropout
 from keras_mixsize.training.gradients import L2_FILTERS, SmoothingState
 from keras_mixsize.training.session import check_without_plan, plan_session
 from keras_mixsize.training.size_metrics import SizeLogs
@@ -60,6 +62,8 @@ class MixSizeModel(PreparedModel):
         accumulate: parts in which a step is computed, one after the other, so that it needs the memory of one part. The
             gradient is that of the whole batch; batch norm sees a part at a time.
         stride: sizes must be multiples of it; found from the network unless given.
+        dropout_scale: by what the rates of all layers of dropout and stochastic depth are multiplied in training, at
+            every size or, as a `BySize`, at each one.
 
     Raises:
         ValueError: a network with a fixed image size, no image input, or options out of range.
@@ -75,6 +79,7 @@ class MixSizeModel(PreparedModel):
         max_skipped: int | None = 20,
         accumulate: int = 1,
         stride: int | None = None,
+        dropout_scale: float | BySize = 1.0,
         **kwargs,
     ):
         check_network(network)
@@ -88,6 +93,7 @@ class MixSizeModel(PreparedModel):
             check_count("max_skipped", max_skipped)
         check_count("accumulate", accumulate)
         check_choice("l2_filter", l2_filter, L2_FILTERS)
+        check_dropout_scale(dropout_scale, network)
         super().__init__(**{"name": f"mixsize_{network.name}"} | kwargs)
         self.network = network
         self.smoothing = smoothing
@@ -95,6 +101,7 @@ class MixSizeModel(PreparedModel):
         self.l2_filter = l2_filter
         self.max_skipped = max_skipped
         self.accumulate = accumulate
+        self.dropout_scale = dropout_scale
         self.stride = stride if stride is not None else complexity.model_stride(network)
         self._step = TrainingStep(self)
         self._traced_step = None
@@ -110,6 +117,8 @@ class MixSizeModel(PreparedModel):
         """Return what `from_config` needs, the wrapped network included."""
         gradient = {"smoothing": self.smoothing, "l2": self.l2, "l2_filter": self.l2_filter}
         own = {"max_skipped": self.max_skipped, "accumulate": self.accumulate, "stride": self.stride}
+        scale = self.dropout_scale
+        own |= {"dropout_scale": str(scale) if isinstance(scale, BySize) else scale}
         network = keras.saving.serialize_keras_object(self.network)
         return super().get_config() | gradient | own | {"network": network}
 
@@ -117,6 +126,8 @@ class MixSizeModel(PreparedModel):
     def from_config(cls, config, custom_objects=None):
         """Return the model that `get_config` describes."""
         network = keras.saving.deserialize_keras_object(config.pop("network"), custom_objects=custom_objects)
+        if isinstance(config.get("dropout_scale"), str):
+            config["dropout_scale"] = BySize.parse(config["dropout_scale"])
         return cls(network, **config)
 
     @property
@@ -263,7 +274,12 @@ class MixSizeModel(PreparedModel):
             inputs, *rest = keras.utils.unpack_x_y_sample_weight(data)
             return self.train_step(keras.utils.pack_x_y_sample_weight(mirror_inputs(inputs), *rest))
 
-        step = functools.partial(self._run_on_replicas, train_step)
+        def step(data):
+            images = images_of(data[0])
+            size = self.distribute_strategy.experimental_local_results(images)[0].shape[1]
+            with scaled_dropout(self.network, self.dropout_scale, size):
+                return self._run_on_replicas(train_step, data)
+
         if not self.run_eagerly:
             step = self._traced_step = StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
 
