@@ -78,6 +78,9 @@ class Arm:
         equal: what is as in the baseline: `"pixels"`, or `"samples"` (equal epochs).
         cost: share of the baseline's pixels or samples.
         rates: learning rates to choose from.
+        padding: pairs of (size / S0, padding as a share of a picture's side), with straight lines between them; the
+            same at every size unless there are several.
+        by_batch: power of B / B0 by which each step's learning rate is multiplied: 0, 0.5 or 1.
     """
 
     name: str
@@ -91,6 +94,8 @@ class Arm:
     equal: str = "pixels"
     cost: float = 1.0
     rates: tuple[float, ...] = RATES
+    padding: tuple[tuple[float, float], ...] = ((1.0, 1 / 8),)
+    by_batch: float = 0.0
 
 
 def fixed(name: str, sizes: Sizes = Sizes(BASE), **options) -> Arm:
@@ -106,6 +111,7 @@ def mixed(name: str, grow: str, share: str = "steps", *, finish: float = 0.0, **
 
 FINISH = 0.2
 EMA = 0.995  # over 200 steps, about a twentieth of a run
+GROWING_PADDING = ((0.5, 1 / 16), (1.5, 3 / 16))  # an eighth at the base, as everywhere
 GROW = {"b+": "batch", "d+": "duplicates", "bd+": "both"}
 _PAPER = {"share": "samples", "rounding": "nearest"}
 _GROWING = (Stage(0.25, Sizes(((0.5, 1.0),))), Stage(0.25, Sizes(((0.75, 1.0),))), Stage(0.5, Sizes(BASE)))
@@ -133,6 +139,11 @@ OTHERS = (
         Arm(f"paper_{mode}", (Stage(1.0, Sizes(grow=GROW[mode], **_PAPER)),), l2=1e-4, decay="steps")
         for mode in ("d+", "b+")
     ),
+    # regularisation by size, and the learning rate by the batch
+    *(mixed(f"{mode}padding", GROW[mode], padding=GROWING_PADDING) for mode in ("d+", "b+")),
+    mixed("d+finish_padding", "duplicates", finish=FINISH, padding=GROWING_PADDING),
+    mixed("b+sqrt", "batch", by_batch=0.5),
+    mixed("b+linear", "batch", by_batch=1.0),
     # equal epochs instead of equal pixels
     *(mixed(f"{mode}epochs", GROW[mode], equal="samples") for mode in ("d+", "b+")),
     mixed("b+finish_epochs", "batch", finish=FINISH, equal="samples"),
@@ -144,6 +155,4 @@ OTHERS = (
     *(mixed(f"{mode}samples", grow, "samples") for mode, grow in GROW.items()),
     *(mixed(f"{mode}samples_finish", grow, "samples", finish=FINISH) for mode, grow in GROW.items()),
 )
-# Paired sizes, consistency and regularisation by size come here when the library or an experiment has them: an Arm gets
-# a field for what is new, and `runs` reads it.
 ARMS: Mapping[str, Arm] = {arm.name: arm for arm in (*CORE, *OTHERS)}

@@ -38,7 +38,7 @@ from evidence.phases import Phase, make_phases
 from evidence.settings import Data, Setting
 from evidence.training import Average, Rates, build, fit
 
-PADDING = 8  # a picture's side divided by this is the padding of its random crops
+SETTINGS_OF_ARM = ("smoothing", "l2", "decay", "ema", "padding", "by_batch")
 CALIBRATION_BATCHES = 64  # about one pass over 4,000 images
 
 
@@ -94,14 +94,14 @@ def run_one(run: Run, setting: Setting, data: Data) -> dict:
     arm, clock = ARMS[run.arm], Clock()
     keras.utils.clear_session()
     keras.utils.set_random_seed(run.seed)
-    make_dataset = functools.partial(_make_dataset, setting, data, run.seed)
+    make_dataset = functools.partial(_make_dataset, arm, setting, data, run.seed)
     phases, forks = make_phases(arm, setting, make_dataset)
     model = build(arm, setting, data)
     average = Average(model.network, arm.ema) if arm.ema is not None else None
     epoch_steps = max(1, round(phases[-1].last / phases[-1].progress[1] / setting.epochs))
 
     def train(phase: Phase) -> dict[str, list[float]]:
-        callbacks = [Rates(arm.decay, run.learning_rate, phase), *([average] if average else [])]
+        callbacks = [Rates(arm, run.learning_rate, phase), *([average] if average else [])]
         return fit(model, phase, epoch_steps, callbacks)
 
     history = [train(phase) for phase in phases]
@@ -126,8 +126,10 @@ def run_one(run: Run, setting: Setting, data: Data) -> dict:
     )
 
 
-def _make_dataset(setting: Setting, data: Data, seed: int, sizes: Sizes) -> kms.MixSizeDataset:
-    augmentation = kms.PadCropFlip(data.train.images.shape[1] // PADDING, flip=data.flip)
+def _make_dataset(arm: Arm, setting: Setting, data: Data, seed: int, sizes: Sizes) -> kms.MixSizeDataset:
+    side = data.train.images.shape[1]
+    padding = kms.BySize({round(scale * setting.base_size): share * side for scale, share in arm.padding})
+    augmentation = kms.PadCropFlip(padding, flip=data.flip)
     regime = sizes.regime(setting.base_size, setting.base_batch)
     return kms.MixSizeDataset.from_source(data.train, regime=regime, seed=seed, augmentation=augmentation)
 
@@ -144,7 +146,7 @@ def _cost(arm: Arm, setting: Setting, phases: list[Phase], forks: dict[int, Phas
         "pixels": round(totals["pixels"]),
         "samples": round(totals["samples"]),
         "pixels_of_baseline": fixed,
-        "settings_of_arm": {"smoothing": arm.smoothing, "l2": arm.l2, "decay": arm.decay, "ema": arm.ema},
+        "settings_of_arm": {name: getattr(arm, name) for name in SETTINGS_OF_ARM},
         "phases": [phase.describe() for phase in phases],
         "forks": {str(size): phase.describe() for size, phase in forks.items()},
     }

@@ -2,7 +2,7 @@
 
 Neighbours: `phases` (what is trained), `runs`.
 
-    history = fit(model, phase, epoch_steps=62, callbacks=[Rates("cosine", 0.1, phase)])
+    history = fit(model, phase, epoch_steps=62, callbacks=[Rates(arm, 0.1, phase)])
 """
 
 from __future__ import annotations
@@ -37,21 +37,27 @@ class Rates(keras.callbacks.Callback):
     """Sets the learning rate before each step of a phase; all phases of a run follow one schedule.
 
     Args:
-        decay: of `rate_factor`.
+        arm: its `decay` and `by_batch`.
         highest: learning rate.
         phase: its steps.
     """
 
-    def __init__(self, decay: str, highest: float, phase: Phase):
+    def __init__(self, arm: Arm, highest: float, phase: Phase):
         super().__init__()
-        self.decay, self.highest, self.phase, self.step = decay, highest, phase, 0
+        self.arm, self.highest, self.phase, self.step = arm, highest, phase, 0
 
     def on_train_batch_begin(self, batch, logs=None):
         """Set it."""
         start, end = self.phase.progress
         progress = start + (end - start) * self.step / self.phase.steps
-        self.model.optimizer.learning_rate = self.highest * rate_factor(self.decay, progress)
+        self.model.optimizer.learning_rate = self.highest * rate_factor(self.arm.decay, progress) * self._of_batch()
         self.step += 1
+
+    def _of_batch(self) -> float:
+        if not self.arm.by_batch:
+            return 1.0
+        plan = self.phase.train.plan
+        return (plan.at(self.phase.first + self.step).bucket.batch / plan.regime.base.batch) ** self.arm.by_batch
 
 
 class Average(keras.callbacks.Callback):

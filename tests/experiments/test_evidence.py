@@ -118,7 +118,7 @@ def test_the_learning_rate_is_one_cosine_over_all_phases():
     model = types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None))
     rates = []
     for phase in (Phase(None, 0, 16, (0.0, 0.8)), Phase(None, 16, 20, (0.8, 1.0))):
-        callback = Rates("cosine", 0.1, phase)
+        callback = Rates(ARMS["fixed"], 0.1, phase)
         callback.set_model(model)
         for batch in range(phase.steps):
             callback.on_train_batch_begin(batch)
@@ -128,13 +128,24 @@ def test_the_learning_rate_is_one_cosine_over_all_phases():
 
 def test_the_paper_s_decay_is_a_tenth_after_81_122_and_164_of_200_epochs():
     phase = Phase(None, 0, 200, (0.0, 1.0))
-    callback = Rates("steps", 1.0, phase)
+    callback = Rates(ARMS["paper_d+"], 1.0, phase)
     callback.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None)))
     rates = []
     for batch in range(200):
         callback.on_train_batch_begin(batch)
         rates.append(callback.model.optimizer.learning_rate)
     np.testing.assert_allclose(rates, [1.0] * 81 + [0.1] * 41 + [0.01] * 42 + [0.001] * 36)
+
+
+def test_the_learning_rate_follows_the_batch_of_each_step():
+    (phase,), _ = phases_of(ARMS["b+sqrt"])
+    callback = Rates(ARMS["b+sqrt"], 1.0, phase)
+    callback.set_model(types.SimpleNamespace(optimizer=types.SimpleNamespace(learning_rate=None)))
+    for step in range(12):
+        callback.on_train_batch_begin(step)
+        batch = phase.train.plan.at(step).bucket.batch
+        expected = np.sqrt(batch / 64) * (1 + np.cos(np.pi * step / phase.steps)) / 2
+        assert callback.model.optimizer.learning_rate == pytest.approx(expected)
 
 
 def test_average_is_the_moving_average_of_the_weights():
