@@ -132,7 +132,7 @@ def introduce(config: RunConfig, train: kms.sources.Source, test: kms.sources.So
     console.rule(config.name)
     console.print(describe(config, train, test))
     console.print(str(config.recipe))
-    console.print(config.regime.table(train.num_examples, config.recipe.epochs))
+    console.print(config.regime.table(train.num_examples, config.recipe.epochs, config.recipe.by_size))
 
 
 def warm_up(model: kms.MixSizeModel, train: kms.MixSizeDataset) -> None:

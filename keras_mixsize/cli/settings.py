@@ -20,7 +20,8 @@ from keras_mixsize.cli.names import PREFIXES, meaning, short_name
 from keras_mixsize.cli.regime_text import by_stages, choose_regime
 from keras_mixsize.recipes import RECIPES, Recipe
 from keras_mixsize.recipes.folders import Asked, Choice, FolderFacts, choose
-from keras_mixsize.regimes import Mixture
+from keras_mixsize.recipes.recipe import BY_SIZE
+from keras_mixsize.regimes import BySize, Mixture
 
 DEFAULT = "embedded/resnet8/d+"
 PLAIN = (  # flags that are fields of RunConfig
@@ -76,7 +77,8 @@ def changed(recipe: Recipe, given: dict) -> Recipe:
         recipe: to begin with.
         given: values of the flags that the user gave, by name.
     """
-    changes = {name: given[name] for name in ("padding", "l2", "scaling", "mode") if name in given}
+    changes = {name: given[name] for name in ("l2", "scaling", "mode", "ema") if name in given}
+    changes |= {name: number_or_by_size(name, given[name]) for name in BY_SIZE if name in given}
     network = given.get("model", recipe.network)
     if network != recipe.network:
         options = {"network_options": {}, "auxiliary_weight": 0.4 if "amoebanet" in network else 0.0}
@@ -87,6 +89,20 @@ def changed(recipe: Recipe, given: dict) -> Recipe:
         changes["schedule"] = dataclasses.replace(recipe.schedule, learning_rate=given["learning_rate"])
     recipe = dataclasses.replace(recipe, **changes)
     return recipe.lasting(given["epochs"]) if "epochs" in given else recipe
+
+
+def number_or_by_size(flag: str, text: str) -> float | BySize:
+    """Return what a flag means that may depend on the size: `4`, or `16:2,32:6`.
+
+    Raises:
+        ValueError: another form.
+    """
+    if ":" in text:
+        return BySize.parse(text)
+    try:
+        return int(text) if text.isdecimal() else float(text)
+    except ValueError:
+        raise ValueError(f"--{flag} must be a number, or by size as in 16:2,32:6, got {text!r}") from None
 
 
 def _start(given: dict, dataset: str | None, say) -> RunConfig:

@@ -89,7 +89,9 @@ def schedule(
 def optimizer(recipe: Recipe, train: MixSizeDataset) -> keras.optimizers.Optimizer:
     """Return the recipe's optimizer for a data set and its regime."""
     factor = rate_factor(recipe, train.plan.regime.mean_batch)
-    return keras.optimizers.SGD(schedule(recipe, train.steps_per_epoch, factor), momentum=recipe.momentum)
+    averaging: dict[str, Any] = {} if recipe.ema is None else {"use_ema": True, "ema_momentum": recipe.ema}
+    rates = schedule(recipe, train.steps_per_epoch, factor)
+    return keras.optimizers.SGD(rates, momentum=recipe.momentum, **averaging)
 
 
 def compile_model(
@@ -109,8 +111,10 @@ def compile_model(
     """
     if train.source.labels.ndim != 1:
         raise ValueError(f"labels must be integers for a recipe, got the shape {train.source.labels.shape}")
-    decay: dict[str, Any] = {"l2": recipe.l2, "l2_filter": recipe.l2_filter}
-    model = MixSizeModel(network, smoothing=recipe.smoothing, **decay, **options)
+    regularisation: dict[str, Any] = {"l2": recipe.l2, "l2_filter": recipe.l2_filter}
+    if recipe.dropout_scale != 1.0:
+        regularisation["dropout_scale"] = recipe.dropout_scale
+    model = MixSizeModel(network, smoothing=recipe.smoothing, **regularisation, **options)
     loss = SmoothedCrossEntropy(recipe.label_smoothing)
     if len(network.outputs) == 1:
         model.compile(optimizer(recipe, train), loss, ["accuracy"], jit_compile=jit_compile)

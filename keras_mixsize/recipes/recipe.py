@@ -17,6 +17,9 @@ from typing import Any
 
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.recipes.schedules import CosineDecay, StepDecay, schedule_from_dict
+from keras_mixsize.regimes.by_size import BySize
+
+BY_SIZE = ("padding", "dropout_scale")  # fields that may be a BySize; in JSON its text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Recipe:
         l2_filter: which weights decay, see `MixSizeModel`.
         smoothing: momentum of the gradient smoothing, or None for none.
         augmentation: `pad_crop_flip` or `random_resized_crop`.
-        padding: of the former, in pixels.
+        padding: of the former, in pixels of the source image; or a `BySize` of them.
         area: of the latter, smallest and largest share of the image.
         label_smoothing: share of the label that is spread over all classes.
         network_options: of the network's own function, such as stochastic depth (`drop_path`).
@@ -44,6 +47,8 @@ class Recipe:
         mean, std: per channel of images in [0, 1], for normalisation; None for none.
         test_crop: side of the central window of a test image, as a share of its shorter side; None for all of it.
         scaling: how the learning rate follows the regime's mean batch: `none`, `linear` or `sqrt`.
+        dropout_scale: of `MixSizeModel`, a number or a `BySize`.
+        ema: momentum of the averaged weights that the run ends with, as Keras's `use_ema`; None for the last weights.
     """
 
     dataset: str
@@ -58,7 +63,7 @@ class Recipe:
     l2_filter: str = "kernels"
     smoothing: float | None = 0.9
     augmentation: str = "pad_crop_flip"
-    padding: int = 4
+    padding: int | BySize = 4
     area: tuple[float, float] = (0.08, 1.0)
     label_smoothing: float = 0.0
     network_options: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -67,6 +72,8 @@ class Recipe:
     std: tuple[float, ...] | None = None
     test_crop: float | None = None
     scaling: str = "none"
+    dropout_scale: float | BySize = 1.0
+    ema: float | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "network_options", types.MappingProxyType(dict(self.network_options)))
@@ -81,6 +88,11 @@ class Recipe:
         """Name of its regime, for `Regime.preset`."""
         return f"{self.family}/{self.mode}"
 
+    @property
+    def by_size(self) -> dict[str, BySize]:
+        """Its settings that depend on the size, by name, for `Regime.table`."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, BySize)}
+
     def lasting(self, epochs: int) -> Recipe:
         """Return the recipe with another number of epochs and its schedule stretched to them."""
         return dataclasses.replace(self, epochs=epochs, schedule=self.schedule.stretched(epochs / self.epochs))
@@ -88,6 +100,7 @@ class Recipe:
     def to_dict(self) -> dict:
         """Return plain values, for JSON."""
         fields = {field.name: vars(self)[field.name] for field in dataclasses.fields(self)}
+        fields |= {name: str(value) for name, value in self.by_size.items()}
         return fields | {"schedule": vars(self.schedule), "network_options": dict(self.network_options)}
 
     @classmethod
@@ -106,7 +119,8 @@ class Recipe:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
         }
-        return cls(**values | {"schedule": schedule_from_dict(fields["schedule"])})
+        by_size = {name: BySize.parse(values[name]) for name in BY_SIZE if isinstance(values.get(name), str)}
+        return cls(**values | by_size | {"schedule": schedule_from_dict(fields["schedule"])})
 
     def __reduce__(self):
         return Recipe.from_dict, (self.to_dict(),)
@@ -131,6 +145,8 @@ class Recipe:
             "augmentation": crop,
             "normalisation": "none" if self.mean is None else f"mean {self.mean}, std {self.std}",
             "label smoothing": f"{self.label_smoothing:g}",
+            "dropout scale": f"{self.dropout_scale}",
+            "averaged weights": "none" if self.ema is None else f"momentum {self.ema:g}",
             "auxiliary loss": f"{self.auxiliary_weight:g}",
             "test images": window,
         }

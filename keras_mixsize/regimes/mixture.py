@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import math
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from keras_mixsize.arguments import check_count, is_number
 from keras_mixsize.regimes.bucket import Bucket
+from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.table import table
 
 if TYPE_CHECKING:
@@ -98,18 +100,24 @@ class Mixture(abc.ABC):
                 )
         return tuple(bounds)
 
-    def table(self, num_examples: int | None = None, epochs: int | None = None) -> str:
+    def table(
+        self,
+        num_examples: int | None = None,
+        epochs: int | None = None,
+        by_size: Mapping[str, BySize] = types.MappingProxyType({}),
+    ) -> str:
         """Return the regime or schedule as text, a line per bucket of each stage, before anything is trained.
 
         Args:
             num_examples: number of training examples; adds the steps and the cost of an epoch.
             epochs: of the run; adds, with `num_examples`, the steps of each stage of a schedule.
+            by_size: name -> a setting that depends on the size, such as a padding; adds a column for each.
 
         Returns:
             Columns S, B, D, cost of a step relative to the base, and shares of steps, samples and compute; of a
             schedule for each stage, and the means over the run.
         """
-        return table(self, num_examples, epochs)
+        return table(self, num_examples, epochs, by_size)
 
     def check_replicas(self, replicas: int) -> None:
         """Raise a ValueError if a bucket's B * D images cannot be split evenly over `replicas`."""

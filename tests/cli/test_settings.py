@@ -9,7 +9,7 @@ from keras_mixsize.cli import command, train
 from keras_mixsize.cli.config import RunConfig, write_config
 from keras_mixsize.cli.settings import find_recipe, settings
 from keras_mixsize.recipes import find
-from keras_mixsize.regimes import Regime
+from keras_mixsize.regimes import BySize, Regime
 
 
 def settings_of(*arguments, dataset=None, say=lambda line: None):
@@ -140,3 +140,19 @@ def test_a_smoke_run_takes_seconds():
 def test_an_unknown_recipe_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"no recipe 'embeded/resnet8/b\+'; did you mean embedded/resnet8/b\+"):
         find_recipe("embeded/resnet8/b+")
+
+
+def test_settings_that_depend_on_the_size_are_read_and_written(tmp_path):
+    flags = ("--padding=16:2,32:6", "--dropout_scale=0.5", "--ema=0.99", "--recipe=cifar10/amoebanet_a/b+")
+    config = settings_of(*flags, f"--output={tmp_path}")
+    recipe = config.recipe
+    assert (recipe.padding, recipe.dropout_scale, recipe.ema) == (BySize({16: 2, 32: 6}), 0.5, 0.99)
+    assert recipe.by_size == {"padding": BySize({16: 2, 32: 6})}
+    write_config(config, tmp_path / "run.json")
+    assert settings_of(f"--config={tmp_path / 'run.json'}") == config
+
+
+@pytest.mark.parametrize("text", ["wide", "16:2,32", "16=2"])
+def test_a_padding_of_another_form_is_refused(text):
+    with pytest.raises(ValueError, match=r"16:2,32:6|16:0\.1,32:0\.3"):
+        settings_of(f"--padding={text}")

@@ -79,6 +79,16 @@ def test_the_model_is_compiled_as_the_recipe_says(train):
     assert model.optimizer.momentum == 0.9 and float(model.optimizer.learning_rate) == pytest.approx(0.1)
 
 
+def test_regularisation_by_size_and_averaged_weights_reach_the_model(train):
+    changes = {"dropout_scale": kms.BySize({16: 0.5}), "ema": 0.5, "padding": kms.BySize({16: 1, 32: 3})}
+    recipe = dataclasses.replace(RECIPES["embedded/resnet8/d+"], **changes)
+    model = recipes.compile_model(tiny_network(dropout=0.2), recipe, train)
+    assert model.dropout_scale == recipe.dropout_scale
+    assert (model.optimizer.use_ema, model.optimizer.ema_momentum) == (True, 0.5)
+    assert recipes.transform(recipe)["augmentation"] == kms.PadCropFlip(recipe.padding)
+    assert recipes.Recipe.from_dict(recipe.to_dict()) == recipe
+
+
 @pytest.mark.slow
 def test_a_recipe_trains_an_auxiliary_head_with_its_weight(train):
     recipe = RECIPES["cifar10/amoebanet_a/b+"]

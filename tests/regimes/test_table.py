@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from regime_cases import GROW, pixels, solve_cifar
 
-from keras_mixsize import Regime, Schedule
+from keras_mixsize import BySize, Regime, Schedule
 
 
 def rows_of_table(regime, **options):
@@ -82,3 +82,9 @@ def test_the_table_of_a_schedule_tells_the_steps_of_each_stage():
     assert "60.0% of the steps, 0 to 341" in text and "40.0% of the steps, 342 to 569" in text
     assert "whole run of 570 steps" in text and "114 steps per epoch of 1000 examples (base: 125)" in text
     assert "steps, 0" not in SCHEDULE.table(num_examples=1000)
+
+
+def test_the_table_has_a_column_for_what_depends_on_the_size():
+    regime = Regime.solve({32: 0.5, 16: 0.5}, base_size=32, base_batch=64, grow="batch")
+    lines = regime.table(by_size={"padding": BySize({16: 2, 32: 6})}).splitlines()
+    assert [line.split()[-1] for line in lines[:3]] == ["padding", "6", "2"]
