@@ -45,6 +45,7 @@ if __name__ == "__main__":
                 "ruff>=0.15",
             ],
             "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1"],
+            "search": ["optuna>=5"],
             "serving": ["kserve>=0.21"],
             "tensorboard": ["tensorboard>=2.20"],
         },

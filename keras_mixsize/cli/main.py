@@ -17,6 +17,7 @@ from keras_mixsize.cli import command
 SUMMARIES = {
     "plan": "print a regime: steps, shares, and memory relative to the base; needs no data",
     "train": "train a recipe, or a network on your own folder of images",
+    "search": "find the regime that is best for a data set",
     "evaluate": "test finished runs at other sizes, in one picture",
     "calibrate": "fit the batch-norm statistics of a finished run for a size",
     "export": "write a finished run as one SavedModel that serves several sizes",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from keras_mixsize.arguments import check_choice, check_count
@@ -132,7 +133,7 @@ def choose(facts: FolderFacts, asked: Asked = Asked()) -> Choice:
         **_augmentation(facts, size),
         **_NORMALIZED,
     )
-    regime = _regime(mode, size, batch, STRIDES.get(network, 4))
+    regime = regime_around(mode, size, batch, STRIDES.get(network, 4))
     calibration = min(200, max(25, facts.examples // batch))
     return Choice(facts, recipe, regime, calibration, _reasons(facts, asked, recipe, regime))
 
@@ -184,7 +185,21 @@ def _augmentation(facts: FolderFacts, base_size: int) -> dict:
     return {"augmentation": "random_resized_crop", "area": (0.25, 1.0), "test_crop": 7 / 8}
 
 
-def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
+def regime_around(
+    mode: str, base_size: int, base_batch: int, stride: int, ratios: Mapping[float, float] = RATIOS
+) -> Regime:
+    """Return the regime of sizes around a base.
+
+    Args:
+        mode: `baseline`, `b+`, `d+` or `bd+`.
+        base_size: side in pixels.
+        base_batch: images per step.
+        stride: of the network; sizes are rounded to multiples of it.
+        ratios: size / base -> probability.
+
+    Raises:
+        ValueError: a base size that the stride does not divide, or a batch that a size has no room for.
+    """
     if base_size % stride:
         near = base_size // stride * stride or stride
         raise ValueError(
@@ -195,7 +210,7 @@ def _regime(mode: str, base_size: int, base_batch: int, stride: int) -> Regime:
     if mode == "baseline":
         return Regime.solve({base_size: 1.0}, grow="none", **options)
     sizes: dict[int, float] = {}
-    for ratio, probability in RATIOS.items():
+    for ratio, probability in ratios.items():
         size = max(stride, stride * round(ratio * base_size / stride))
         sizes[size] = sizes.get(size, 0.0) + probability
     return Regime.solve(sizes, grow=MODES[mode], **options)
