@@ -4,7 +4,7 @@
     mixsize search --recipe=embedded/resnet8/d+ --goal=16 --epochs=9
 
 Trials are scored on training images that are held out; those that fall behind are stopped early (successive
-halving). Called again, it goes on where it stopped. `mixsize train --config=runs/search/run.json` trains the best.
+halving). Called again, it goes on where it stopped. `mixsize train --config=OUTPUT/run.json` trains the best.
 """
 
 from __future__ import annotations
