@@ -17,7 +17,8 @@ import keras_mixsize as kms
 MIXED = ((1.0, 0.3), (1.5, 0.2), (0.75, 0.3), (0.5, 0.2))  # the paper's sizes on CIFAR, as (size / base, share)
 BASE = ((1.0, 1.0),)
 TEST_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
-RATES = (0.05, 0.1, 0.2)
+RATES = (0.1, 0.2)  # to begin with; the grid goes on beyond the better one
+ALL_RATES = (0.0125, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Arm:
         ema: momentum of the averaged weights that are tested, or None to test the last ones.
         equal: what is as in the baseline: `"pixels"`, or `"samples"` (equal epochs).
         cost: share of the baseline's pixels or samples.
-        rates: learning rates to choose from.
+        rates: learning rates to begin the choice with, of `ALL_RATES`.
         padding: pairs of (size / S0, padding as a share of a picture's side), with straight lines between them; the
             same at every size unless there are several.
         by_batch: power of B / B0 by which each step's learning rate is multiplied: 0, 0.5 or 1.

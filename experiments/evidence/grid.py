@@ -18,7 +18,7 @@ import pathlib
 import tempfile
 from collections.abc import Iterator, Sequence
 
-from evidence.arms import ARMS, CORE, OTHERS, Arm
+from evidence.arms import ALL_RATES, ARMS, CORE, OTHERS, Arm
 from evidence.runs import Run
 
 SEEDS, FINAL_SEEDS = (0, 1, 2), (3, 4)
@@ -81,11 +81,22 @@ class Results:
         return shares[result["about"]["base_size"]], sum(shares.values()) / len(shares)
 
     def chosen_rate(self, setting: str, arm: Arm) -> float | None:
-        """Return the learning rate that is best on validation images with seed 0; None until all were tried."""
-        tried = {rate: self.validation(Run(setting, arm.name, rate, 0)) for rate in arm.rates}
-        if None in tried.values():
-            return None
-        return max(tried, key=tried.get)
+        """Return the learning rate that is best on validation images with seed 0; None until that is known."""
+        tried = self._tried(setting, arm)
+        return None if self.rates_to_try(setting, arm) else max(tried, key=tried.get)
+
+    def rates_to_try(self, setting: str, arm: Arm) -> list[float]:
+        """Return the learning rates to try next with seed 0: until the neighbours of the best one were tried too."""
+        tried = self._tried(setting, arm)
+        if missing := [rate for rate in arm.rates if rate not in tried]:
+            return missing
+        place = ALL_RATES.index(max(tried, key=tried.get))
+        return [rate for rate in ALL_RATES[max(0, place - 1) : place + 2] if rate not in tried]
+
+    def _tried(self, setting: str, arm: Arm) -> dict[float, tuple[float, float]]:
+        """Return the finished learning rates of seed 0 with what `validation` says of each."""
+        found = {rate: self.validation(Run(setting, arm.name, rate, 0)) for rate in ALL_RATES}
+        return {rate: validation for rate, validation in found.items() if validation is not None}
 
     def score(self, setting: str, arm: Arm) -> float | None:
         """Return the mean accuracy of an arm on validation images at the base over `SEEDS`; None until all are done."""
@@ -132,9 +143,9 @@ def pending(
 
 
 def _rates(results: Results, setting: str, arm: Arm, seed: int) -> Sequence[float]:
-    """Return the learning rates to run with a seed: all with the first one, then the one chosen, once it is."""
+    """Return the learning rates to run with a seed: those to try with the first one, then the one chosen."""
     if seed == SEEDS[0]:
-        return arm.rates
+        return results.rates_to_try(setting, arm)
     rate = results.chosen_rate(setting, arm)
     late = seed in FINAL_SEEDS and arm.name not in results.finalists(setting)
     return [] if rate is None or late else [rate]

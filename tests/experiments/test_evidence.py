@@ -217,7 +217,7 @@ def result_of(run, correct, test=None, base=16):
 
 def finish(results, setting, arm, correct, seeds=SEEDS, best=0.1, test=None):
     """Write results of all learning rates for seed 0, of the best one for the other seeds."""
-    for rate in ARMS[arm].rates:
+    for rate in (best / 2, best, 2 * best):
         run = Run(setting, arm, rate, 0)
         results.write(run, result_of(run, correct - (rate != best), test))
     for seed in seeds[1:]:
@@ -228,17 +228,35 @@ def finish(results, setting, arm, correct, seeds=SEEDS, best=0.1, test=None):
 def test_the_grid_begins_with_the_core_arms_learning_rates(tmp_path):
     runs = list(pending(Results(tmp_path), ["glyphs", "fashion4k"]))
     core = [arm.name for arm in CORE]
-    assert [run.arm for run in runs[:30]] == [name for _ in range(2) for name in core for _ in range(3)]
-    assert {run.setting for run in runs[:15]} == {"glyphs"} and {run.seed for run in runs} == {0}
+    assert [run.arm for run in runs[:20]] == [name for _ in range(2) for name in core for _ in range(2)]
+    assert {run.setting for run in runs[:10]} == {"glyphs"} and {run.seed for run in runs} == {0}
 
 
 def test_a_finished_run_is_not_done_again(tmp_path):
-    results, run = Results(tmp_path), Run("glyphs", "fixed", 0.05, 0)
+    results, run = Results(tmp_path), Run("glyphs", "fixed", 0.1, 0)
     before = list(pending(results, ["glyphs"]))
     results.write(run, result_of(run, 900))
     assert list(pending(results, ["glyphs"])) == [other for other in before if other != run]
     with results.claimed(run) as mine:
         assert not mine
+
+
+@pytest.mark.parametrize(
+    "validation, tried",
+    [
+        ({0.05: 1, 0.1: 3, 0.2: 2}, (0.1, 0.2, 0.05)),
+        ({0.1: 1, 0.2: 2, 0.4: 4, 0.8: 3}, (0.1, 0.2, 0.4, 0.8)),
+        ({0.1: 2, 0.2: 1, 0.05: 3, 0.025: 4, 0.0125: 5}, (0.1, 0.2, 0.05, 0.025, 0.0125)),
+    ],
+)
+def test_the_learning_rate_is_chosen_when_both_its_neighbours_were_tried(validation, tried, tmp_path):
+    results, arm, seen = Results(tmp_path), ARMS["fixed"], []
+    while rates := results.rates_to_try("glyphs", arm):
+        assert results.chosen_rate("glyphs", arm) is None
+        run = Run("glyphs", "fixed", rates[0], 0)
+        results.write(run, result_of(run, 900 + validation[rates[0]]))
+        seen.append(rates[0])
+    assert tuple(seen) == tried and results.chosen_rate("glyphs", arm) == max(validation, key=validation.get)
 
 
 def test_more_seeds_follow_at_the_learning_rate_that_validation_images_choose(tmp_path):
