@@ -89,6 +89,25 @@ def test_regularisation_by_size_and_averaged_weights_reach_the_model(train):
     assert recipes.Recipe.from_dict(recipe.to_dict()) == recipe
 
 
+def test_a_run_with_averaged_weights_ends_with_the_average_over_its_steps(train, tmp_path):
+    recipe = dataclasses.replace(RECIPES["embedded/resnet8/d+"], ema=0.5)
+    model, seen = recipes.compile_model(tiny_network(), recipe, train), []
+    values = [[weight.numpy() for weight in model.trainable_weights]]
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append([weight.numpy() for weight in model.trainable_weights])
+    )
+    model.fit(train, steps_per_epoch=4, callbacks=[keep], verbose=0)
+    average = values[0]
+    for step in seen:
+        average = [0.5 * old + 0.5 * new for old, new in zip(average, step)]
+    for expected, weight in zip(average, model.trainable_weights):
+        np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-6)
+    report = kms.evaluate_sizes(model, train.source, [16], calibrate=train, batches=2, latency=False)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert kms.evaluate_sizes(again, train.source, [16], calibrate=train, batches=2, latency=False).rows == report.rows
+
+
 @pytest.mark.slow
 def test_a_recipe_trains_an_auxiliary_head_with_its_weight(train):
     recipe = RECIPES["cifar10/amoebanet_a/b+"]
