@@ -12,7 +12,7 @@ names are used here, and `tests/test_golden.py`, which reads the files, takes it
     photos.zip          a folder of images with its manifest
     records.zip         the same images, converted, with the index of their records
     array_records.zip   the same images in an ArrayRecord file, with the labels that are kept beside it
-    run.zip             what experiments/one_run.py leaves of a run
+    run.zip             what 0.1.0's experiments/train.py leaves of a run
     texts.json          regimes and a report as JSON, fingerprints of plans
     expected.npz        what comes out: answers, weights, steps, batches
 """
