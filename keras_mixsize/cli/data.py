@@ -8,19 +8,23 @@ images).
 
 from __future__ import annotations
 
+import io
 import pathlib
 
 import numpy as np
+import tensorflow as tf
 
 from keras_mixsize.cli.config import RunConfig
 from keras_mixsize.cli.downloads import check_available
 from keras_mixsize.cli.names import short_name
-from keras_mixsize.sources import Source, fashion_mnist, folder, records, tfds_source
+from keras_mixsize.images.headers import read_header
+from keras_mixsize.sources import ArraySource, Source, fashion_mnist, folder, records, tfds_source
 from keras_mixsize.sources.listing import read_listing
 from keras_mixsize.sources.splits import held_out, split_folder
 
 TRAIN_FOLDERS = ("train", "training")  # the first that is there, here and below
 TEST_FOLDERS = ("test", "testing", "val", "valid", "validation", "dev", "eval")
+SOME = 100  # images whose headers tell the usual size of a source that has no listing
 TFDS_TEST_SPLITS = {"imagenet2012": "validation"}  # its test split has no labels
 
 
@@ -131,12 +135,27 @@ def _whence(root: pathlib.Path, validation: float) -> str:
     return f" ({train.name}/ and {test.name}/)"
 
 
-def folder_facts(dataset: str, validation: float) -> tuple[int, int, int]:
-    """Return (training images, classes, median of the shorter sides in pixels) of `folder:PATH`."""
+def facts(dataset: str, data_dir: str | None = None, validation: float = 0.2) -> tuple[int, int, int]:
+    """Return (training images, classes, median of the shorter sides in pixels) of a data set.
+
+    Args:
+        dataset, data_dir, validation: see `load_source`.
+    """
+    if not dataset.startswith("folder:"):
+        source = load_source(dataset, "train", data_dir)
+        return source.num_examples, source.num_classes, _median_side(_some_sides(source))
     train, test = parts(pathlib.Path(dataset.removeprefix("folder:")))
     found = read_listing(train)
     out = held_out(found.names, validation) if test is None else np.zeros(len(found.names), bool)
     return int((~out).sum()), len(found.class_names), _median_side(found.sides)
+
+
+def _some_sides(source: Source) -> np.ndarray:
+    """Return heights and widths of some images from all over a source: int64 `[N, 2]`, 0 where there is no header."""
+    if isinstance(source, ArraySource):
+        return np.array([source.images.shape[1:3]])
+    indices = np.unique(np.linspace(0, source.num_examples - 1, SOME).astype(np.int64))
+    return np.array([read_header(io.BytesIO(source.read(tf.constant(index)).numpy()))[1:] for index in indices])
 
 
 def _median_side(sides: np.ndarray) -> int:

@@ -138,8 +138,7 @@ def introduce(config: RunConfig, train: kms.sources.Source, test: kms.sources.So
 def warm_up(model: kms.MixSizeModel, train: kms.MixSizeDataset) -> None:
     """Compile the step of every bucket, and say what each takes."""
     with doing(f"compiling the steps of {len(train.plan.regime.buckets)} buckets"):
-        for warmed in model.warm_up(train):
-            console.print(f"  {warmed}")
+        model.warm_up(train, report=lambda warmed: console.print(f"  {warmed}"))
 
 
 def _finish(config, model, test, train, history, seconds, on_its_own=False) -> kms.SizeReport:

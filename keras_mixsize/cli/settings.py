@@ -23,7 +23,6 @@ from keras_mixsize.recipes.folders import Asked, Choice, FolderFacts, choose
 from keras_mixsize.recipes.recipe import BY_SIZE
 from keras_mixsize.regimes import BySize, Mixture
 
-DEFAULT = "embedded/resnet8/d+"
 PLAIN = (  # flags that are fields of RunConfig
     "data_dir", "validation", "name", "seed", "sizes", "calibration_batches", "sampling", "precision", "strategy",
     "tensorboard", "resume", "damage", "output",
@@ -115,8 +114,8 @@ def _start(given: dict, dataset: str | None, say) -> RunConfig:
             else config
         )
     installed = _has_tensorboard()
-    if "recipe" not in given and dataset is not None and dataset.startswith("folder:"):
-        choice = folder_choice(dataset, given)
+    if "recipe" not in given and dataset is not None and not _has_recipe(dataset):
+        choice = own_choice(dataset, given)
         say(str(choice))
         options: dict[str, Any] = {
             "regime": choice.regime,
@@ -124,23 +123,26 @@ def _start(given: dict, dataset: str | None, say) -> RunConfig:
             "tensorboard": installed,
         }
         return RunConfig(choice.recipe, output="", dataset=dataset, **options)
-    recipe = find_recipe(given["recipe"]) if "recipe" in given else _usual_recipe(dataset)
+    recipe = find_recipe(given["recipe"]) if "recipe" in given else _usual_recipe(dataset or "embedded")
     return RunConfig(recipe, output="", dataset=dataset, tensorboard=installed)
 
 
-def _usual_recipe(dataset: str | None) -> Recipe:
-    """Return the first recipe of a data set that grows duplicates, or the embedded one's."""
-    own = [recipe for recipe in RECIPES.values() if recipe.dataset == dataset and recipe.mode == "d+"]
-    return own[0] if own else RECIPES[DEFAULT]
+def _has_recipe(dataset: str) -> bool:
+    return any(recipe.dataset == dataset for recipe in RECIPES.values())
 
 
-def folder_choice(dataset: str, given: dict) -> Choice:
-    """Return the recipe for the images of `folder:PATH` and this machine."""
+def _usual_recipe(dataset: str) -> Recipe:
+    """Return the first recipe of a data set that grows duplicates."""
+    return next(recipe for recipe in RECIPES.values() if (recipe.dataset, recipe.mode) == (dataset, "d+"))
+
+
+def own_choice(dataset: str, given: dict) -> Choice:
+    """Return the recipe for the images of a data set without a recipe, and this machine."""
     import tensorflow as tf
 
-    from keras_mixsize.cli.data import folder_facts  # here, because they load TensorFlow
+    from keras_mixsize.cli.data import facts as facts_of  # here, because they load TensorFlow
 
-    examples, classes, side = folder_facts(dataset, given.get("validation", 0.2))
+    examples, classes, side = facts_of(dataset, given.get("data_dir"), given.get("validation", 0.2))
     gpu = bool(tf.config.list_physical_devices("GPU"))
     facts = FolderFacts(short_name(dataset), examples, classes, side, os.cpu_count() or 1, gpu)
     wanted = ("mode", "base_size", "base_batch", "epochs", "learning_rate")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pictures import write_image
 
+from keras_mixsize import sources
 from keras_mixsize.cli.config import RunConfig
-from keras_mixsize.cli.data import describe, folder_facts, load_source, parts
+from keras_mixsize.cli.data import describe, facts, load_source, parts
 from keras_mixsize.recipes import find
 from keras_mixsize.sources.splits import split_folder
 
@@ -107,10 +108,17 @@ def test_many_classes_are_not_all_listed(fashion):
 
 def test_the_default_recipe_is_told_what_is_trained_on(tmp_path):
     write_classes(tmp_path / "photos", count=20, side=20)
-    examples, classes, side = folder_facts(f"folder:{tmp_path}/photos", 0.3)
+    examples, classes, side = facts(f"folder:{tmp_path}/photos", validation=0.3)
     train = split_folder(tmp_path / "photos", 0.3)[0]
     assert (examples, classes) == (train.num_examples, 2)
     assert side == int(np.median([min(20 + number, 40) for number in range(20)]))
+
+
+def test_shards_and_arrays_tell_the_same_facts(tmp_path):
+    write_classes(tmp_path / "photos", count=20, side=20)
+    sources.convert(sources.folder(tmp_path / "photos"), tmp_path / "shards" / "train")
+    assert facts(f"records:{tmp_path}/shards") == (40, 2, facts(f"folder:{tmp_path}/photos", validation=0.3)[2])
+    assert facts("embedded") == (10_000, 10, 32)
 
 
 def test_clipart_needs_its_folder():

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from pictures import write_image
 
+from keras_mixsize import sources
 from keras_mixsize.cli import command, train
 from keras_mixsize.cli.config import RunConfig, write_config
 from keras_mixsize.cli.settings import find_recipe, settings
@@ -80,7 +81,6 @@ def test_flags_change_the_regime_and_what_is_tested(flags, expected):
 
 def test_a_data_set_gets_the_recipe_that_was_made_for_it():
     assert settings_of(dataset="cifar10").recipe == find("cifar10/resnet44/d+")
-    assert settings_of(dataset="mnist").recipe == find("embedded/resnet8/d+")
 
 
 def test_a_folder_gets_a_recipe_of_its_own_that_is_told(photos):
@@ -156,3 +156,11 @@ def test_settings_that_depend_on_the_size_are_read_and_written(tmp_path):
 def test_a_padding_of_another_form_is_refused(text):
     with pytest.raises(ValueError, match=r"16:2,32:6|16:0\.1,32:0\.3"):
         settings_of(f"--padding={text}")
+
+
+def test_shards_get_a_recipe_of_their_own(photos, tmp_path):
+    sources.convert(sources.folder(photos), tmp_path / "shards" / "train")
+    lines = []
+    config = settings_of(dataset=str(tmp_path / "shards"), say=lines.append)
+    assert config.recipe.family == "folder" and config.dataset == f"records:{tmp_path}/shards"
+    assert config.name == f"shards/{config.recipe.network}/d+" and lines[0].startswith("chosen for shards: 40 training")
