@@ -9,6 +9,7 @@ header. Neighbours: `headers` (the same for one file, in Python), `formats` and 
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -42,8 +43,13 @@ class Headers(NamedTuple):
     chroma: tf.Tensor
 
 
+@functools.partial(
+    tf.function, input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 2], tf.int32)], autograph=False
+)
 def parse_headers(starts: tf.Tensor, jpeg_sides: tf.Tensor) -> Headers:
     """Return what the headers say; what cannot be read of them is 0 for sides, and the usual for the rest.
+
+    It is traced once in a process: every graph that reads files has several of it.
 
     Args:
         starts: string `[B]`, the first bytes of each file.
