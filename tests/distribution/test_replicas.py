@@ -29,29 +29,29 @@ def facts(request):
 
 
 def test_one_trace_per_bucket_over_two_epochs(facts):
-    assert facts["traces"] == facts["buckets"] == 3
+    assert facts["traces"] == facts["buckets"] == 2
 
 
 def test_warm_up_traces_every_bucket_and_changes_no_replicas_copy(facts):
-    assert facts["traces_after_warm_up"] == 3 and facts["warm_up_changed"] == 0
+    assert facts["traces_after_warm_up"] == 2 and facts["warm_up_changed"] == 0
 
 
-@pytest.mark.parametrize("size", ["16", "24", "32"])
+@pytest.mark.parametrize("size", ["16", "24"])
 def test_an_epochs_steps_equal_those_of_a_single_device_with_synchronised_batch_norm(facts, size):
     check_close(facts["synchronised"][size])
 
 
-@pytest.mark.parametrize("size", ["16", "24", "32"])
+@pytest.mark.parametrize("size", ["16", "24"])
 def test_replicas_finish_their_images_as_the_input_does(facts, size):
     check_close(facts["files"][size])
 
 
-@pytest.mark.parametrize("size", ["16", "24", "32"])
+@pytest.mark.parametrize("size", ["16", "24"])
 def test_an_epochs_steps_equal_plain_tensorflow_with_batch_norm_per_replica(facts, size):
     check_close(facts["separate"][size])
 
 
-@pytest.mark.parametrize("size", ["16", "24", "32"])
+@pytest.mark.parametrize("size", ["16", "24"])
 def test_the_plain_tensorflow_of_these_tests_equals_a_single_device(facts, size):
     check_close(facts["emulation_of_one"][size])
 
@@ -70,7 +70,7 @@ def test_smoothing_uses_the_norm_of_the_summed_gradient(facts):
     assert facts["norm_difference"] < 1e-4
 
 
-@pytest.mark.parametrize("size", ["16", "24", "32"])
+@pytest.mark.parametrize("size", ["16", "24"])
 def test_one_all_reduce_per_step_and_those_of_keras_in_a_synchronised_batch_norm(facts, size):
     assert facts["collectives"]["separate"][size] == 1
     assert 1 < facts["collectives"]["synchronised"][size] <= 1 + 5  # three sums forward, two gradients backward
@@ -81,7 +81,7 @@ def test_metrics_count_every_image_of_all_replicas(facts):
 
 
 def test_logs_hold_the_totals_and_each_size(facts):
-    assert {"loss", "accuracy", "loss_16", "accuracy_32"} <= set(facts["history"])
+    assert {"loss", "accuracy", "loss_16", "accuracy_24"} <= set(facts["history"])
 
 
 def test_one_replicas_non_finite_step_changes_none_of_them(facts):
@@ -93,11 +93,11 @@ def test_xla_compiles_forward_and_backward_of_each_replica():
     found = measure("2", "xla")
     for differences in found["steps"].values():
         check_close(differences)
-    assert set(found["collectives"].values()) == {1} and found["traces"] == 3 and found["nan"] == 0
+    assert set(found["collectives"].values()) == {1} and found["traces"] == 2 and found["nan"] == 0
 
 
 def test_a_run_goes_on_with_more_replicas_and_with_fewer(facts):
-    assert max(facts["elastic"]) < 1e-4
+    assert facts["elastic"] < 1e-4
 
 
 @pytest.mark.parametrize("summed, replicas", [*itertools.product([True, False], [1, 2, 3])])
