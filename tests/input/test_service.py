@@ -64,7 +64,7 @@ def assert_same(batches, expected):
         tf.nest.map_structure(np.testing.assert_array_equal, batch, other)
 
 
-@pytest.mark.parametrize("form", ["finished", "for the step"])
+@pytest.mark.parametrize("form", [pytest.param("finished", marks=pytest.mark.slow), "for the step"])
 def test_one_consumer_gets_the_batches_of_the_direct_pipeline(servers, shards, form):
     train = dataset(shards, start=5)
     train = train.for_step() if form == "for the step" else train

@@ -14,6 +14,7 @@ import keras_mixsize as kms
 from keras_mixsize import sources
 from keras_mixsize.images.rendering import to_float
 from keras_mixsize.images.step_images import mirror_inputs
+from keras_mixsize.images.transform import Transform
 from keras_mixsize.sources.damage import DamagePolicy, attempt
 
 COUNT = 40
@@ -75,19 +76,38 @@ def damaged_folder(picture_folder):
     return picture_folder
 
 
+def name_of(index):
+    return rf"{2 * index:03}.png"
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory):
+    """Return a function that renders examples of a source of one good image and one of each damage, traced once."""
+    folder = tmp_path_factory.mktemp("damaged")
+    write_image(folder / "good.png")
+    for index, kind in enumerate(DAMAGED):
+        (folder / name_of(index)).write_bytes(DAMAGED[kind])
+    files = [folder / "good.png", *(folder / name_of(index) for index in range(len(DAMAGED)))]
+    source, transform = sources.FileSource(files, [0] * len(files)), Transform(kms.WholeImage())
+    return tf.function(lambda indices: source.render(indices, tf.zeros(2, tf.uint32), 16, transform), autograph=False)
+
+
 @pytest.mark.parametrize("index, kind", list(enumerate(DAMAGED)))
-def test_raise_names_file_and_index(damaged_folder, index, kind):
-    file = damaged_folder / "class0" / f"{2 * index:03}.png"
-    message = rf"{file} \(index 1\) cannot be used: it .*repair or remove it"
-    source = sources.FileSource([damaged_folder / "class1" / "001.png", file], [0, 1])
+def test_raise_names_file_and_index(rendered, index, kind):
+    assert rendered(tf.constant([0, 0], tf.int64)).shape == (2, 16, 16, 3)
+    message = rf"{name_of(index)} \(index {index + 1}\) cannot be used: it .*repair or remove it"
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        render(source, [0, 1])
-    if kind in SHOWN_BY_HEADER:
-        for other in damaged_folder.glob("class0/*"):
-            if other != file:
-                other.unlink()
-        with pytest.raises(ValueError, match=rf"{file} \(index 0\) cannot be used: it .*and 0 more; repair or remove"):
-            sources.folder(damaged_folder)
+        rendered(tf.constant([0, index + 1], tf.int64))
+
+
+@pytest.mark.parametrize("kind", sorted(SHOWN_BY_HEADER))
+def test_what_a_header_shows_is_refused_before_training(tmp_path, kind):
+    file = tmp_path / "class0" / "000.png"
+    write_image(tmp_path / "class1" / "001.png")
+    file.parent.mkdir()
+    file.write_bytes(DAMAGED[kind])
+    with pytest.raises(ValueError, match=rf"{file} \(index 0\) cannot be used: it .*and 0 more; repair or remove"):
+        sources.folder(tmp_path)
 
 
 def test_raise_ends_training_with_the_name(damaged_folder):
@@ -108,10 +128,10 @@ def test_skip_takes_the_next_sample_of_the_plan_that_is_good(damaged_folder):
     good = stream >= len(DAMAGED)
     used = [next(index for index, usable in zip(stream[place:], good[place:]) if usable) for place in range(48)]
     shown = batches(train, 3)
-    for step, (images, labels) in enumerate(shown):
+    np.testing.assert_array_equal(np.concatenate([images[:16] for images, _ in shown]), render(source, used))
+    for step, (_, labels) in enumerate(shown):
         chosen = used[16 * step : 16 * step + 16]
         np.testing.assert_array_equal(labels, np.tile(source.labels[chosen], 2))
-        np.testing.assert_array_equal(images[:16], render(source, chosen))
     report = source.damage_report()
     assert [entry.index for entry in report] == list(range(len(DAMAGED)))
     faults = {"empty": "empty", "text": "neither", "gif": "neither", "huge": "max_pixels"}
@@ -151,10 +171,11 @@ def test_more_damage_than_the_share_is_refused(picture_folder):
 
 
 def test_nothing_but_damage_ends_with_an_error(tmp_path):
+    (tmp_path / "a").mkdir()
     for number in range(32):
-        (tmp_path / "a").mkdir(exist_ok=True)
         (tmp_path / "a" / f"{number}.jpg").write_bytes(b"damaged")
-    train = kms.MixSizeDataset.from_folder(tmp_path, regime=flat(), damage=DamagePolicy("skip", max_share=1.0))
+    policy = DamagePolicy("skip", max_share=1.0)
+    train = kms.MixSizeDataset.from_folder(tmp_path, regime=flat("16x2x1:1"), damage=policy)
     with pytest.raises(tf.errors.InvalidArgumentError, match="64 samples in a row are damaged"):
         batches(train, 1)
 
@@ -170,7 +191,7 @@ def test_a_flipped_bit_in_a_shard_is_skipped_or_refused_by_name(tmp_path):
     data[strict.index.offsets[7] + 300] ^= 1
     path.write_bytes(data)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"shard record 7 \(index 7\) cannot be used"):
-        batches(kms.MixSizeDataset.from_source(strict, regime=flat()), 4)
+        render(strict, [6, 7])
     assert len(batches(kms.MixSizeDataset.from_source(skip, regime=flat()), 4)) == 4
     assert [entry.index for entry in skip.damage_report()] == [7]
 
