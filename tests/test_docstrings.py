@@ -56,7 +56,7 @@ FILES = sorted(
 
 
 @pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
+def photographs(tmp_path_factory, fashion):
     """A folder with pictures, shards and an export under the names that synopses use."""
     folder = tmp_path_factory.mktemp("synopses")
     for number in range(60):
@@ -65,7 +65,6 @@ def photographs(tmp_path_factory):
     write_image(folder / "cat.jpg", 40, 40)
     kms.sources.convert(kms.sources.folder(folder / "photos/train"), folder / "shards/train", max_side=500, quality=90)
     write_shards(folder, [30])
-    fashion = kms.sources.fashion_mnist("train")
     (folder / "grey.png").write_bytes(tf.io.encode_png(fashion.images[0]).numpy())
     model, test = compiled(tiny_network()), (fashion.images[:64], fashion.labels[:64])
     report = kms.evaluate_sizes(model, test, [24, 48])
@@ -74,25 +73,17 @@ def photographs(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def given(photographs, monkeypatch):
-    """What synopses take as given: real objects, small."""
-    monkeypatch.chdir(photographs)
-    for version in pathlib.Path("exported").glob("[2-9]"):
-        shutil.rmtree(version)
-    fashion = kms.sources.fashion_mnist("train")
+@pytest.fixture(scope="module")
+def lasting(photographs, fashion):
+    """What synopses take as given and do not change."""
     images, labels = fashion.images[:96], fashion.labels[:96]
     regime = kms.Regime.parse("16x8x2:0.5,32x4x1:0.5")
     train = kms.MixSizeDataset.from_arrays(images, labels, regime=regime)
-    model, network, report = compiled(tiny_network()), tiny_network(), report_of(photographs)
     logits = tf.one_hot(labels, 10) * 3.0
     windows = kms.PadCropFlip(4).windows(tf.fill([96], 32.0), tf.fill([96], 32.0), tf.cast(tf.range(96), tf.uint32))
-    files = sorted(map(str, pathlib.Path("photos").rglob("*.jpg")))
-    data = tf.io.read_file("photo.jpg")
-    gradients = [tf.ones(variable.shape) for variable in model.trainable_variables]
+    files = sorted(str(path.relative_to(photographs)) for path in (photographs / "photos").rglob("*.jpg"))
+    data = tf.io.read_file(str(photographs / "photo.jpg"))
     starts = tf.strings.substr(data, 0, START)[None]
-    stopping = keras.callbacks.EarlyStopping()
-    stopping.on_train_begin()
     jpeg_sides = tf.io.extract_jpeg_shape(data)[None, :2]
     headers = parse_headers(starts, jpeg_sides)
     return {
@@ -106,11 +97,9 @@ def given(photographs, monkeypatch):
             "test_24": (keras.ops.image.resize(images, (24, 24)), labels),
         },
         **{"regime": regime, "train": train, "plan": train.plan, "stream": tf.range(8, dtype=tf.int64)},
-        **{"model": model, "network": network, "optimizer": model.optimizer, "strategy": tf.distribute.get_strategy()},
-        **{"report": report, "baseline_report": report, "mixed_report": report, "loss": model.loss},
-        **{"gradients": gradients, "state": initial_state(), "finite": tf.constant(True), "logits": logits},
+        **{"strategy": tf.distribute.get_strategy(), "finite": tf.constant(True), "logits": logits},
         **{"predictions": logits, "probabilities_24": tf.nn.softmax(logits).numpy(), "seed": np.uint32([7])},
-        **{"probabilities_48": tf.nn.softmax(logits / 2).numpy(), "weights": model.trainable_variables},
+        **{"probabilities_48": tf.nn.softmax(logits / 2).numpy()},
         **{
             "windows": windows,
             "heights": tf.fill([4], 32.0),
@@ -118,12 +107,7 @@ def given(photographs, monkeypatch):
             "seeds": tf.cast(tf.range(4), tf.uint32),
         },
         **{"size": 16, "data": data, "files": files, "read": lambda index: data, "indices": tf.zeros([4], tf.int64)},
-        **{
-            "class_names": ("cat", "dog"),
-            "directory": "checkpoints",
-            "arrays": [np.zeros(3)],
-            "read_from_disk": lambda: 0,
-        },
+        **{"class_names": ("cat", "dog"), "directory": "checkpoints", "read_from_disk": lambda: 0},
         **{"function": lambda batch: batch[0], "read_header_of": os.path.getsize, "mirrored": tf.fill([96], True)},
         **{
             "shortcut": keras.Input((8, 8, 4)),
@@ -134,18 +118,37 @@ def given(photographs, monkeypatch):
         },
         **{"count": 10, "glob": glob, "file_labels": np.arange(len(files)) % 2, "transform": Transform()},
         **{
-            "build_index": lambda old: {"offsets": np.arange(3)},
-            "forward_backward": lambda *batch: (gradients, logits, logits),
-        },
-        **{
             "starts": starts,
             "jpeg_sides": jpeg_sides,
             "headers": headers,
             "sides": headers.sides,
             "stored_sides": headers.sides,
         },
-        **{"orientations": headers.orientations, "layers": batch_norm_layers(model), "pixels": tf.zeros([1, 8, 8, 3])},
-        **{"callbacks": [stopping], "folder": kms.sources.folder, "records": kms.sources.records, "source": fashion},
+        **{"orientations": headers.orientations, "pixels": tf.zeros([1, 8, 8, 3])},
+        **{"folder": kms.sources.folder, "records": kms.sources.records, "source": fashion},
+    }
+
+
+@pytest.fixture
+def given(lasting, photographs, monkeypatch):
+    """What synopses take as given: real objects, small."""
+    monkeypatch.chdir(photographs)
+    for version in pathlib.Path("exported").glob("[2-9]"):
+        shutil.rmtree(version)
+    model, network, report = compiled(tiny_network()), tiny_network(), report_of(photographs)
+    gradients = [tf.ones(variable.shape) for variable in model.trainable_variables]
+    stopping = keras.callbacks.EarlyStopping()
+    stopping.on_train_begin()
+    return {
+        **lasting,
+        **{"model": model, "network": network, "optimizer": model.optimizer, "loss": model.loss},
+        **{"report": report, "baseline_report": report, "mixed_report": report, "state": initial_state()},
+        **{"gradients": gradients, "weights": model.trainable_variables, "layers": batch_norm_layers(model)},
+        **{
+            "build_index": lambda old: {"offsets": np.arange(3)},
+            "forward_backward": lambda *batch: (gradients, lasting["logits"], lasting["logits"]),
+        },
+        **{"arrays": [np.zeros(3)], "callbacks": [stopping]},
     }
 
 

@@ -166,8 +166,9 @@ def test_a_source_goes_on_skipping_damaged_images_afterwards(again, tmp_path):
     (tmp_path / "a" / "3.png").write_bytes(b"no image")
     images, indices = loaded(source)
     found = again(source)
-    np.testing.assert_array_equal(loaded(found)[0], images)
-    assert loaded(found)[1] == indices == [9, 2, 4]
+    same_images, same_indices = loaded(found)
+    np.testing.assert_array_equal(same_images, images)
+    assert same_indices == indices == [9, 2, 4]
     assert found.damage_report() == source.damage_report() and len(found.damage_report()) == 1
 
 
