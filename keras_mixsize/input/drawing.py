@@ -7,6 +7,8 @@ Neighbour: `regimes.hashing`, whose arithmetic both use.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -70,14 +72,32 @@ def shuffled_tensor(index: tf.Tensor, count: int, key: tf.Tensor) -> tf.Tensor:
 
 
 def _shuffled(index: tf.Tensor, grid: Grid, key: tf.Tensor, *, is_full: bool) -> tf.Tensor:
-    drawn = scramble(word(index), grid, key)
-    if not is_full:
-        (drawn,) = tf.while_loop(
-            lambda drawn: tf.reduce_any(drawn >= grid.items),
-            lambda drawn: [tf.where(drawn >= grid.items, scramble(drawn, grid, key), drawn)],
-            [drawn],
-        )
-    return tf.cast(drawn, tf.int64)
+    permute = _permute if is_full else _permute_items
+    return tf.cast(permute(word(index), grid, key), tf.int64)
+
+
+# Traced once in a process, not for every dataset and every use in it: most of the time that making a dataset takes
+_WORD, _WORDS = tf.TensorSpec([], tf.uint32), tf.TensorSpec([None], tf.uint32)
+_traced_once = functools.partial(
+    tf.function, input_signature=[_WORDS, Grid(_WORD, _WORD, _WORD), _WORDS], autograph=False
+)
+
+
+@_traced_once
+def _permute(index: tf.Tensor, grid: Grid, key: tf.Tensor) -> tf.Tensor:
+    """Return `scramble` of words: uint32 `[N]`."""
+    return scramble(index, grid, key)
+
+
+@_traced_once
+def _permute_items(index: tf.Tensor, grid: Grid, key: tf.Tensor) -> tf.Tensor:
+    """Return the words permuted within the items of a grid that has more places: uint32 `[N]`."""
+    (drawn,) = tf.while_loop(
+        lambda drawn: tf.reduce_any(drawn >= grid.items),
+        lambda drawn: [tf.where(drawn >= grid.items, scramble(drawn, grid, key), drawn)],
+        [scramble(index, grid, key)],
+    )
+    return drawn
 
 
 def plan_key(plan: Plan) -> tf.Tensor:
