@@ -123,21 +123,28 @@ class PreparedModel(keras.Model):
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
 
-def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
-    """Return the metrics that `compile` was given, as objects; they have their names once the model is prepared.
+def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:
+    """Return the metrics that `compile` was given as one, whose result is a dictionary by name; None if there are none.
 
-    Public: `model.metrics`, where they are one object of an unnamed kind, and `get_compile_config()`, where they are as
-    the user wrote them, such as "accuracy", which is another metric for each shape of the outputs.
+    Public: it is one of `model.metrics`, of an unnamed kind.
 
     Raises:
         RuntimeError: Keras keeps them elsewhere.
     """
     need = "measure metrics for each image size"
     _check_has(model, "_compile_metrics", need)
-    if model._compile_metrics is None:
-        return []
-    _check_has(model._compile_metrics, "metrics", need)
-    return model._compile_metrics.metrics
+    found = model._compile_metrics
+    if found is not None and not isinstance(found, keras.metrics.Metric):
+        raise _unsupported("has no metric in Model._compile_metrics", need)
+    return found
+
+
+def output_names(network: keras.Model) -> list[str] | None:
+    """Return the names of a network's outputs, which `compile` takes as keys, or None if they have none.
+
+    Public: a functional model has `output_names`, which no document speaks of; a sequential one has no such names.
+    """
+    return network.output_names if "output_names" in dir(network) else None
 
 
 # Sums over replicas

@@ -112,7 +112,7 @@ def test_preparing_makes_every_variable_without_a_batch(monkeypatch):
     model.train_on_batch(np.zeros((4, 8, 8, 1), "float32"), np.zeros(4))
     after = [variable.path for variable in (*model.variables, *model.optimizer.variables, *model.metrics_variables)]
     assert before == after and any("accuracy" in path for path in before)
-    assert [metric.name for metric in internals.compiled_metrics(model)] == ["accuracy"]
+    assert internals.compiled_metrics(model).result().keys() == {"accuracy"}
 
 
 @pytest.mark.parametrize("name", ["_symbolic_build", "_maybe_symbolic_build"])
@@ -155,7 +155,20 @@ def test_a_keras_that_keeps_the_compiled_metrics_elsewhere_is_refused(monkeypatc
 def test_a_model_without_metrics_has_none():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    assert internals.compiled_metrics(model) == []
+    assert internals.compiled_metrics(model) is None
+
+
+def test_a_metric_that_is_none_is_refused(monkeypatch):
+    model = compiled(tiny_network())
+    monkeypatch.setattr(model, "_compile_metrics", ["accuracy"])
+    with refused("has no metric in Model._compile_metrics"):
+        internals.compiled_metrics(model)
+
+
+def test_a_functional_network_has_named_outputs_and_a_sequential_one_none():
+    network = tiny_network()
+    assert internals.output_names(network) == [network.layers[-1].name]
+    assert internals.output_names(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])) is None
 
 
 # Sums over replicas

@@ -23,7 +23,7 @@ from keras_mixsize.distribution.workers import Workers, batches_of_worker, check
 from keras_mixsize.images.rendering import to_float
 from keras_mixsize.images.step_images import images_of, mirror_inputs
 from keras_mixsize.input.dataset import MixSizeDataset
-from keras_mixsize.internals import PreparedModel, aggregate_beforehand
+from keras_mixsize.internals import PreparedModel, aggregate_beforehand, output_names
 from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.training import complexity
@@ -149,6 +149,11 @@ class MixSizeModel(PreparedModel):
     def output_shape(self):
         """Shape of the network's output."""
         return self.network.output_shape
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """Names of the network's outputs, by which `compile` takes losses and metrics of several outputs."""
+        return output_names(self.network)
 
     def call(self, inputs, training=None):
         """Return the network's output; bytes are brought to [0, 1] first, and StepImages are mirrored."""
@@ -314,7 +319,7 @@ class MixSizeModel(PreparedModel):
     def train_step(self, data):
         """Train on one batch: forward, backward, smooth, decay, update; a step that is not finite changes nothing."""
         self._step.run(keras.utils.unpack_x_y_sample_weight(self._with_labels_per_output(data)))
-        return self.get_metrics_result()
+        return keras.tree.map_structure(tf.convert_to_tensor, self.get_metrics_result())  # one may return a variable
 
     def test_step(self, data):
         """Evaluate one batch, as in Keras."""
@@ -323,8 +328,8 @@ class MixSizeModel(PreparedModel):
     def _with_labels_per_output(self, data):
         """Return a batch whose labels are repeated for a network of several outputs, such as an auxiliary head's."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(self.output_shape, list) and not isinstance(labels, (list, tuple, dict)):
-            labels = [labels] * len(self.output_shape)
+        if keras.tree.is_nested(self.network.output) and not keras.tree.is_nested(labels):
+            labels = keras.tree.map_structure(lambda output: labels, self.network.output)
         return (images, labels) if sample_weight is None else (images, labels, sample_weight)
 
     def warm_up(self, data: Mixture | MixSizeDataset, **options) -> list[WarmUp]:

@@ -3,31 +3,41 @@
 `training` updates a SizeMetrics inside its step; the callback puts the results into the logs at the end of each epoch,
 under names such as `loss_32` and `accuracy_48`, before the progress bar, TensorBoard and CSVLogger read them.
 
-    metrics = SizeMetrics(sizes=(16, 32), templates=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
+    metrics = SizeMetrics(sizes=(16, 32), compiled=keras.metrics.SparseCategoricalAccuracy(name="accuracy"))
     metrics.update(32, loss, labels, predictions); metrics.results()
 """
 
 from __future__ import annotations
 
 import keras
+import numpy as np
 
 
 class SizeMetrics:
-    """A loss and copies of the compiled metrics for each size.
+    """A loss, and the state of the compiled metrics, for each size.
+
+    A metric is never copied, because it may have no `get_config`: a size has variables of its own for it, with which
+    Keras's `stateless_update_state` and `stateless_result` compute.
 
     Args:
         sizes: in pixels.
-        templates: metrics to copy for each size.
+        compiled: all metrics of `compile` as one, whose result is a dictionary, or any other metric; None for none.
     """
 
-    def __init__(self, sizes, templates):
+    def __init__(self, sizes, compiled: keras.metrics.Metric | None = None):
         self.losses = {size: keras.metrics.Mean(name=f"loss_{size}") for size in sizes}
-        self.metrics = {size: [_copy(template, size) for template in templates] for size in sizes}
+        self._compiled = compiled
+        self._states = {size: [_like(variable, size) for variable in self._templates] for size in sizes}
+        self.reset()
+
+    @property
+    def _templates(self) -> list[keras.Variable]:
+        return [] if self._compiled is None else self._compiled.variables
 
     @property
     def variables(self) -> list:
-        """The variables of all the metrics."""
-        return [variable for metric in self._all() for variable in metric.variables]
+        """The variables of all sizes."""
+        return [variable for size, loss in self.losses.items() for variable in (*loss.variables, *self._states[size])]
 
     def update(self, size: int, loss, labels, predictions, sample_weight=None) -> None:
         """Add one batch of a size; a size that is not known is left out.
@@ -35,33 +45,77 @@ class SizeMetrics:
         Args:
             size: in pixels.
             loss: scalar, the mean over the batch.
-            labels, predictions, sample_weight: as Keras metrics take them, `[N, ...]`; or lists, if there are no
-                metrics.
+            labels, predictions, sample_weight: as the compiled metrics take them: `[N, ...]`, or structures of them.
         """
         if size not in self.losses:
             return
         self.losses[size].update_state(loss, sample_weight=keras.ops.shape(keras.tree.flatten(labels)[0])[0])
-        for metric in self.metrics[size]:
-            metric.update_state(labels, predictions, sample_weight=sample_weight)
+        if self._compiled is not None:
+            before = _values(self._states[size])
+            after = self._compiled.stateless_update_state(before, labels, predictions, sample_weight=sample_weight)
+            _assign(self._states[size], after)
 
-    def results(self) -> dict[str, float]:
-        """Return the value of each metric since the last reset; sizes that were not seen are left out."""
-        seen = [size for size, loss in self.losses.items() if float(keras.ops.convert_to_numpy(loss.count)) > 0]
-        chosen = [metric for size in seen for metric in (self.losses[size], *self.metrics[size])]
-        return {metric.name: float(keras.ops.convert_to_numpy(metric.result())) for metric in chosen}
+    def results(self) -> dict[str, float | np.ndarray]:
+        """Return the value of each metric since the last reset; NaN for sizes that were not seen.
+
+        So the names are the same in every epoch, as CSVLogger and History need them.
+        """
+        found = {}
+        for size, loss in self.losses.items():
+            seen = float(keras.ops.convert_to_numpy(loss.count)) > 0
+            results = {"loss": loss.result()} | _flat(self._result(size))
+            found |= {f"{name}_{size}": _number(value, seen) for name, value in results.items()}
+        return found
+
+    def _result(self, size: int) -> dict:
+        if self._compiled is None:
+            return {}
+        result = self._compiled.stateless_result(_values(self._states[size]))
+        return result if isinstance(result, dict) else {self._compiled.name: result}
 
     def reset(self) -> None:
         """Forget all batches."""
-        for metric in self._all():
-            metric.reset_state()
+        for loss in self.losses.values():
+            loss.reset_state()
+        initial = [] if self._compiled is None else self._compiled.stateless_reset_state()
+        for state in self._states.values():
+            _assign(state, initial)
 
-    def _all(self):
-        for size, loss in self.losses.items():
-            yield from (loss, *self.metrics[size])
+
+def _like(variable: keras.Variable, size: int) -> keras.Variable:
+    return keras.Variable(
+        "zeros",
+        shape=variable.shape,
+        dtype=variable.dtype,
+        trainable=False,
+        aggregation=variable.aggregation,
+        synchronization=variable.synchronization,
+        name=f"{variable.name}_{size}",
+    )
 
 
-def _copy(metric: keras.metrics.Metric, size: int) -> keras.metrics.Metric:
-    return type(metric).from_config(metric.get_config() | {"name": f"{metric.name}_{size}"})
+def _values(variables: list) -> list:
+    return [keras.ops.convert_to_tensor(variable) for variable in variables]
+
+
+def _assign(variables: list, values: list) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _flat(results: dict) -> dict:
+    """Return results of one level: those of a metric that gives a dictionary go by their own names, as in Keras."""
+    flat = {}
+    for name, value in results.items():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _number(value, seen: bool) -> float | np.ndarray:
+    """Return a float, or an array of the result's shape; NaN of a size that was not seen."""
+    array = np.asarray(keras.ops.convert_to_numpy(value))
+    array = array if seen else np.full(array.shape, np.nan)
+    return array if array.ndim else float(array)
 
 
 class SizeLogs(keras.callbacks.Callback):

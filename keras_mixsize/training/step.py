@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras_mixsize.distribution.replicas import run_and_select, run_either, sum_over_replicas
 from keras_mixsize.internals import apply_aggregated, compiled_metrics
 from keras_mixsize.training.gradients import SmoothingState, decay, decayed_weights, in_parts, smooth
+from keras_mixsize.training.reductions import losses_of_outputs, sums_for_parts, weights_for_parts
 from keras_mixsize.training.size_metrics import SizeMetrics
 from keras_mixsize.training.skipped_steps import SkippedSteps, mark_of
 
@@ -69,7 +70,7 @@ class TrainingStep:
         self._norm_steps = model.add_weight(name="smoothing_steps", dtype="int64", **scalar)
         self.position = model.add_weight(name="position", dtype="int64", **scalar)
         self.skipped = SkippedSteps()
-        self.size_metrics = SizeMetrics((), ())
+        self.size_metrics = SizeMetrics(())
         self.jit_in_replica = False
 
     @property
@@ -90,13 +91,12 @@ class TrainingStep:
         """
         if self.size_metrics.losses.keys() == set(sizes):
             return False
-        one_output = isinstance(self._model.output_shape, tuple)
-        self.size_metrics = SizeMetrics(sizes, compiled_metrics(self._model) if one_output else [])
+        self.size_metrics = SizeMetrics(sizes, compiled_metrics(self._model))
         return True
 
     def forget_metrics(self) -> None:
         """Have no metrics of sizes; those from before may be copies of metrics that are compiled no more."""
-        self.size_metrics = SizeMetrics((), ())
+        self.size_metrics = SizeMetrics(())
 
     def run(self, batch: tuple) -> None:
         """Train on one batch: forward, backward, smooth, decay, update; a step that is not finite changes nothing.
@@ -105,14 +105,39 @@ class TrainingStep:
             batch: (images `[N, S, S, C]`, labels, sample weights or None).
         """
         model, weights = self._model, self._model.trainable_weights
-        before = _values(model.network.non_trainable_weights)
-        gradients, loss, predictions = in_parts(self._forward_backward(weights), batch, model.accumulate)
+        before = _values(self._changed_by_forward)
+        gradients, loss, predictions = self._computed(weights, batch)
         # Keras divides the loss by the number of replicas, so that gradients add up; the log wants it whole
         loss = loss * tf.cast(model.distribute_strategy.num_replicas_in_sync, loss.dtype)
         images, labels, sample_weight = batch
         update = self._update(gradients, weights)
         self._take_or_undo(update, before, Outcome(images, labels, predictions, sample_weight, loss))
         self.position.assign_add(1)
+
+    def _computed(self, weights: list, batch: tuple) -> tuple[list, tf.Tensor, object]:
+        """Return gradients of the scaled loss, loss and predictions of a batch, computed in parts where so asked."""
+        model, function = self._model, self._forward_backward(weights)
+        if model.accumulate == 1:
+            return function(*batch)
+        images, labels, sample_weight = batch
+        outputs = model.network.output
+        names = list(outputs) if isinstance(outputs, dict) else range(len(keras.tree.flatten(outputs)))
+        losses = losses_of_outputs(model.loss, names if isinstance(outputs, dict) else model.output_names or names)
+        flat = None if sample_weight is None else keras.tree.flatten(sample_weight)
+        flat = flat if flat is None or len(flat) == len(names) else flat * len(names)
+        options = {"parts": model.accumulate, "replicas": model.distribute_strategy.num_replicas_in_sync}
+        of_parts = weights_for_parts(losses, flat, rows=tf.shape(keras.tree.flatten(labels)[0])[0], **options)
+        packed = dict(zip(names, of_parts)) if isinstance(outputs, dict) else of_parts
+        with sums_for_parts(losses, flat):
+            whole = (images, labels, packed if keras.tree.is_nested(outputs) else of_parts[0])
+            return in_parts(function, whole, model.accumulate)
+
+    @property
+    def _changed_by_forward(self) -> list:
+        """Statistics, and the losses of several outputs, which Keras adds up while it computes them."""
+        own = compiled_metrics(self._model)
+        losses = [metric for metric in self._model.metrics if metric is not own and metric.name != "loss"]
+        return [*self._model.network.non_trainable_weights, *(v for metric in losses for v in metric.variables)]
 
     def _forward_backward(self, weights: list) -> Callable:
         """Return the function of a batch that returns gradients of the scaled loss, loss and predictions."""
@@ -148,9 +173,9 @@ class TrainingStep:
         return Update(gradients, smoothed.state, smoothed.finite)
 
     def _take_or_undo(self, update: Update, before: list[tf.Tensor], outcome: Outcome) -> None:
-        """Update weights and metrics; of a step that is not finite, give the statistics their old values back."""
+        """Update weights and metrics; of a step that is not finite, give what changed before its old values back."""
         model = self._model
-        statistics = model.network.non_trainable_weights
+        forward = self._changed_by_forward
 
         def take(update, before, outcome):
             if not self._optimizer_skips():
@@ -160,8 +185,8 @@ class TrainingStep:
             self._update_metrics(outcome)
 
         def undo(update, before, outcome):
-            for weight, value in zip(statistics, before):
-                weight.assign(value)
+            for variable, value in zip(forward, before):
+                variable.assign(value)
 
         if self._optimizer_skips():
             apply_aggregated(model.optimizer, update.gradients, model.trainable_weights)
@@ -171,11 +196,13 @@ class TrainingStep:
             return
         changed = self._changed_by_take()
         before = [*before, *_values(changed)]
-        run_and_select(update.finite, functools.partial(take, update, before, outcome), [*statistics, *changed], before)
+        run_and_select(update.finite, functools.partial(take, update, before, outcome), [*forward, *changed], before)
 
     def _changed_by_take(self) -> list:
         model = self._model
-        metrics = [*model.metrics_variables, *self.size_metrics.variables]
+        before = {id(variable) for variable in self._changed_by_forward}
+        metrics = [variable for variable in model.metrics_variables if id(variable) not in before]
+        metrics += self.size_metrics.variables
         trained = [] if self._optimizer_skips() else [*model.trainable_weights, *model.optimizer.variables]
         return [self._norm, self._norm_steps, *metrics, *trained]
 
