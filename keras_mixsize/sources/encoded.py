@@ -79,6 +79,8 @@ class EncodedSource(Source):
         def render(indices, seeds):
             return render_batch(self.read, indices, seeds, size, **options)
 
+        # Rarely needed, so not inlined: TensorFlow prepares it when it is called, and the first batch comes sooner.
+        @functools.partial(tf.function, autograph=False, experimental_attributes={"_noinline": True})
         def settled():
             copies = tf.transpose(tf.reshape(seeds, [-1, tf.shape(indices)[0]]))  # [B, D]
             chosen = settle(indices, functools.partial(self._faults, copies, render))
