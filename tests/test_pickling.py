@@ -129,7 +129,9 @@ def loaded(source):
     """Return images and indices of three examples; a damaged one is replaced by the next one."""
     indices, seeds = tf.constant([9, 1, 4], tf.int64), tf.constant([1, 2, 3], tf.uint32)
     transform = kms.images.Transform()
-    images, used = source.load(indices, seeds, tf.constant(12), transform, lambda later: (indices + later) % COUNT)
+    redraw = lambda later: (indices + later) % COUNT  # noqa: E731
+    load = tf.function(lambda: source.load(indices, seeds, tf.constant(12), transform, redraw), autograph=False)
+    images, used = load()
     return images.numpy(), used.numpy().tolist()
 
 

@@ -72,7 +72,7 @@ def test_a_folder_of_photographs_is_trained_on_under_its_own_name(tmp_path, monk
     for number in range(60):
         write_image(tmp_path / "photos" / ("cat", "dog")[number % 2] / f"{number}.jpg", 60, 70, number)
     monkeypatch.chdir(tmp_path)
-    flags = ["--epochs=1", "--model=resnet8", "--regime=16x8:0.5,24x8:0.5", "--sizes=16", "--calibration_batches=1"]
+    flags = ["--epochs=1", "--model=resnet8", "--regime=16x8:1", "--sizes=16", "--calibration_batches=1"]
     assert mixsize_train("photos", *flags, "--notensorboard") == 0
     printed = capsys.readouterr().out
     output = tmp_path / "runs/photos_resnet8_d+"
@@ -91,7 +91,7 @@ def test_a_folder_of_photographs_is_trained_on_under_its_own_name(tmp_path, monk
     [
         pytest.param("cifar10/resnet44/b+", "resnet8", "16x16x1:0.5,32x4x1:0.5", marks=pytest.mark.slow),
         pytest.param("cifar100/wrn28_10/d+", "resnet8", "16x8x2:0.5,32x4x1:0.5", marks=pytest.mark.slow),
-        ("imagenet2012/resnet50/d+", "resnet8", "32x4x2:0.5,64x2x1:0.5"),
+        ("imagenet2012/resnet50/d+", "resnet8", "32x4x2:1"),
     ],
 )
 def test_recipes_train_on_tfds_data_as_they_are_loaded(name, network, regime, monkeypatch, tmp_path):
