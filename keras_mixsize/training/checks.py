@@ -7,24 +7,31 @@ Used by `training`; each function raises a ValueError that says the remedy.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.distribution.workers import Workers
+from keras_mixsize.images.mixing import CutMix, MixUp, SmoothLabels
 from keras_mixsize.input.dataset import MixSizeDataset
-from keras_mixsize.internals import layers_of
+from keras_mixsize.internals import layers_of, output_names
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.sources.source import Source, check_label_range
+from keras_mixsize.training.scaling import scaling_layer
+
+_log = logging.getLogger(__name__)
 
 
 def check_data(model: keras.Model, data: MixSizeDataset) -> None:
     """Raise a ValueError if a model cannot be trained on the data.
 
     Compared are channels, sizes and the model's stride, labels and the number of outputs, and the buckets' images and
-    the number of replicas.
+    the number of replicas. A network that scales pixels of 0..255 gets a warning in the log.
 
     Args:
         model: a MixSizeModel.
@@ -35,7 +42,26 @@ def check_data(model: keras.Model, data: MixSizeDataset) -> None:
         raise ValueError(f"images must have the model's {channels} channels, got {data.source.channels}")
     _check_sizes(model, data.plan.regime)
     _check_shares(model, data)
-    _check_labels(model, data.source)
+    if _keeps_labels(data.transform.batch_map):
+        _check_labels(model, data.source)
+        _hint_scaling(model)
+
+
+def _keeps_labels(batch_map) -> bool:
+    """Return whether labels of a step are known to be of the source's classes, and images in [0, 1]."""
+    return batch_map is None or isinstance(batch_map, (MixUp, CutMix, SmoothLabels, keras.layers.Layer))
+
+
+def _hint_scaling(model) -> None:
+    layer = scaling_layer(model.network)
+    if layer is not None:
+        _log.warning(
+            "network scales 0..255 itself, in its layer %r, but is given images in [0, 1]; build it with "
+            "include_preprocessing=False, or put keras.layers.Rescaling(255) before it: "
+            "keras.Sequential([keras.Input((None, None, %d)), keras.layers.Rescaling(255), network])",
+            layer.name,
+            model.input_shape[-1],
+        )
 
 
 def _check_sizes(model, regime: Mixture) -> None:
@@ -70,15 +96,75 @@ def _check_shares(model, data: MixSizeDataset) -> None:
 
 def _check_labels(model, source: Source) -> None:
     """Raise unless the labels are those of the model's first output, where that is a number of classes."""
-    first = model.output_shape[0] if isinstance(model.output_shape, list) else model.output_shape
-    outputs = first[-1] if isinstance(first, tuple) else None
-    if not isinstance(outputs, int):
+    outputs = _classes(model)
+    if outputs is None:
         return
     names = source.class_names
-    if names is not None and max(outputs, 2) != len(names):
-        raise ValueError(f"classes must be the model's {outputs} outputs, got {len(names)} named in the data")
+    if names is not None and outputs != len(names):
+        raise ValueError(
+            f"classes must be the model's {model_outputs(model)} outputs, got {len(names)} named in the data"
+        )
     if source.labels.ndim == 1:
-        check_label_range(source.labels, max(outputs, 2))
+        check_label_range(source.labels, outputs)
+
+
+def model_outputs(model) -> int | None:
+    """Return the width of a model's first output, or None if it has none."""
+    shapes = model.output_shape
+    first = shapes[0] if isinstance(shapes, list) else shapes
+    return first[-1] if isinstance(first, tuple) and isinstance(first[-1], int) else None
+
+
+def _classes(model) -> int | None:
+    outputs = model_outputs(model)
+    return None if outputs is None else max(outputs, 2)
+
+
+def check_validation(model: keras.Model, data: Any, steps: int | None) -> None:
+    """Raise a ValueError if validation data would end a training after its first epoch.
+
+    Compared are rank and channels of the images, and, of arrays, numbers of rows and the range of classes.
+
+    Args:
+        model: a MixSizeModel.
+        data: the `validation_data` of `fit`.
+        steps: its `validation_steps`.
+    """
+    if isinstance(data, tf.data.Dataset):
+        if steps is None and data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError("validation_steps must be given for validation_data without an end")
+        spec = data.element_spec
+        if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+            raise ValueError(f"validation_data must be batches (images, labels), got elements {spec}")
+        _check_shape(model, spec[0].shape if isinstance(spec[0], tf.TensorSpec) else None)
+    elif isinstance(data, (tuple, list)) and len(data) in (2, 3) and not isinstance(data[0], (list, tuple, dict)):
+        _check_shape(model, tf.TensorShape(np.shape(data[0])))
+        _check_rows(model, *data[:2])
+
+
+def _check_shape(model, shape: tf.TensorShape | None) -> None:
+    channels = model.input_shape[-1]
+    if shape is None or shape.rank is None:
+        return
+    if shape.rank != 4:
+        raise ValueError(
+            f"validation_data must hold batches of images [N, H, W, {channels}], got the shape {shape}; call .batch() "
+            "on a dataset of single images"
+        )
+    if shape[-1] not in (channels, None):
+        raise ValueError(f"validation_data must have the model's {channels} channels, got {shape[-1]}")
+
+
+def _check_rows(model, images, labels) -> None:
+    if any(len(part) != len(images) for part in keras.tree.flatten(labels)):
+        rows = [len(part) for part in keras.tree.flatten(labels)]
+        raise ValueError(f"validation_data must have a label for each of its {len(images)} images, got {rows[0]}")
+    sparse = keras.losses.SparseCategoricalCrossentropy
+    if isinstance(model.loss, sparse) or model.loss in ("sparse_categorical_crossentropy",):
+        try:
+            check_label_range(np.asarray(labels).reshape([-1]), _classes(model))
+        except ValueError as error:
+            raise ValueError(f"validation_data: {error}") from error
 
 
 def check_compiled(model: keras.Model, *, jit_compile: bool) -> None:
@@ -101,6 +187,13 @@ def check_compiled(model: keras.Model, *, jit_compile: bool) -> None:
 
 def check_network(network: keras.Model) -> None:
     """Raise a ValueError if a network is none that takes images of any size and can be wrapped by a MixSizeModel."""
+    known = isinstance(network, keras.Sequential) or (isinstance(network, keras.Model) and output_names(network))
+    if isinstance(network, keras.Model) and not known:
+        raise ValueError(
+            f"network must be a functional or sequential Keras model, got the subclassed {type(network).__name__}; "
+            "call it on an input: inputs = keras.Input((None, None, channels)), then "
+            "network = keras.Model(inputs, network(inputs))"
+        )
     if not isinstance(network, keras.Model) or not network.built or isinstance(network.input_shape, (list, dict)):
         raise ValueError(
             f"network must be a built functional or sequential Keras model with one image input, got {network!r}"

@@ -47,13 +47,29 @@ def _multiply_adds(operation: tf.Operation) -> int:
 def model_stride(model: keras.Model, probe: int = 256) -> int:
     """Return by how much the model shrinks the image before its global pooling: 4 for a CIFAR ResNet, 32 for ResNet-50.
 
-    Found in the graph: the smallest feature map of a convolution or pooling, for an image of `probe` pixels.
+    Found in the graph: the convolution or pooling whose feature map grows least with the image. Where all sides divide
+    `probe` they tell by themselves; without padding (InceptionV3) a second image tells how they grow.
+
+    Args:
+        model: any Keras model of images of any size.
+        probe: side of the image that is looked at, in pixels.
     """
-    spatial = ("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool")
-    operations = inference_graph(model, probe).get_operations()
-    heights = [operation.outputs[0].shape[1] for operation in operations if operation.type in spatial]
+    heights = _heights(model, probe)
+    if any(probe % height for height in heights):
+        step = 3 * probe  # so that strides of 3 and of powers of 2 divide it
+        larger = _heights(model, probe + step)
+        growths = [high - low for low, high in zip(heights, larger, strict=True) if low > 1]
+        return max((round(step / growth) for growth in growths if growth), default=1)
     # maps of one pixel belong to squeeze-and-excitation, not to the trunk
-    return probe // min([height for height in heights if height and height > 1], default=probe)
+    return probe // min((height for height in heights if height > 1), default=probe)
+
+
+def _heights(model: keras.Model, size: int) -> list[int]:
+    """Return the heights of the feature maps of all convolutions and poolings for one image, in pixels."""
+    spatial = ("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool")
+    operations = inference_graph(model, size).get_operations()
+    heights = [operation.outputs[0].shape[1] for operation in operations if operation.type in spatial]
+    return [height for height in heights if height]
 
 
 def latency_ms(model: keras.Model, size: int, *, batch: int = 32, repeats: int = 10) -> float:

@@ -27,7 +27,7 @@ from keras_mixsize.internals import PreparedModel, aggregate_beforehand, output_
 from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.training import complexity
-from keras_mixsize.training.checks import check_compiled, check_data, check_network
+from keras_mixsize.training.checks import check_compiled, check_data, check_network, check_validation
 from keras_mixsize.training.dropout import check_dropout_scale, scaled_dropout
 from keras_mixsize.training.gradients import L2_FILTERS, SmoothingState
 from keras_mixsize.training.session import check_without_plan, plan_session
@@ -167,6 +167,9 @@ class MixSizeModel(PreparedModel):
     def compile(self, optimizer="rmsprop", loss=None, metrics=None, **kwargs):
         """Configure training, as in Keras, whose other arguments are taken by name.
 
+        For a new phase, of another loss or other trainable weights, smoothing starts anew, because the running norm is
+        one of other gradients. With another optimizer or rate only, it goes on: the norm does not depend on them.
+
         Raises:
             ValueError: under a distribution strategy, `steps_per_execution > 1`, which Keras cannot run (keras issue
                 19246), or `jit_compile=True` with synchronised batch norm. Otherwise `jit_compile=True` compiles
@@ -176,6 +179,7 @@ class MixSizeModel(PreparedModel):
         if self.optimizer is not None:
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
+        self._step.begin_phase(loss, kwargs.get("loss_weights"))
         self._step.forget_metrics()  # copies of the metrics from before
         self._traced_step = None
         self._step.jit_in_replica = False
@@ -200,10 +204,11 @@ class MixSizeModel(PreparedModel):
         `callbacks.Resume` goes before all of them.
 
         Raises:
-            ValueError: data and model do not fit together, see `check`; or another endless dataset without
-                `steps_per_epoch`.
+            ValueError: data and model do not fit together, see `check`, or `validation_data` do not fit the model; or
+                another endless dataset without `steps_per_epoch`.
         """
         asked = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
+        check_validation(self, asked.get("validation_data"), asked.get("validation_steps"))
         if not isinstance(x, MixSizeDataset):
             check_without_plan(asked)
             return super().fit(**asked)

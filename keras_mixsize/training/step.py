@@ -72,6 +72,7 @@ class TrainingStep:
         self.skipped = SkippedSteps()
         self.size_metrics = SizeMetrics(())
         self.jit_in_replica = False
+        self._phase = None
 
     @property
     def smoothing_state(self) -> SmoothingState:
@@ -93,6 +94,19 @@ class TrainingStep:
             return False
         self.size_metrics = SizeMetrics(sizes, compiled_metrics(self._model))
         return True
+
+    def begin_phase(self, loss, loss_weights) -> None:
+        """Forget the running norm unless it is one of the same loss and weights; before the first phase it is kept.
+
+        Args:
+            loss, loss_weights: what `compile` was given.
+        """
+        trained = [weight.path for weight in self._model.trainable_weights]
+        phase = (keras.tree.map_structure(_described, loss), loss_weights, trained)
+        if self._phase is not None and self._phase != phase:
+            self._norm.assign(0.0)
+            self._norm_steps.assign(0)
+        self._phase = phase
 
     def forget_metrics(self) -> None:
         """Have no metrics of sizes; those from before may be copies of metrics that are compiled no more."""
@@ -217,6 +231,11 @@ class TrainingStep:
     def _optimizer_skips(self) -> bool:
         """Return whether the optimizer itself skips steps that are not finite, because it scales the loss."""
         return isinstance(self._model.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def _described(loss):
+    """Return a loss of Keras's as its type and settings; a name or a function as it is."""
+    return (type(loss), str(loss.get_config())) if isinstance(loss, keras.losses.Loss) else loss
 
 
 def _values(variables: Sequence) -> list[tf.Tensor]:

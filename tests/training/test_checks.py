@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from networks import compiled, tiny_network
 
 import keras_mixsize as kms
@@ -22,6 +23,51 @@ def test_a_fixed_input_size_is_refused():
 def test_what_is_no_built_model_is_refused():
     with pytest.raises(ValueError, match="built functional or sequential"):
         kms.MixSizeModel.from_model(keras.Sequential([keras.layers.Dense(3)]))
+
+
+def test_a_subclassed_model_is_refused_with_a_remedy_that_works(one_bucket):
+    class Network(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.inner = tiny_network()
+
+        def call(self, images, training=None):
+            return self.inner(images, training=training)
+
+    network = Network()
+    network(np.zeros((1, 8, 8, 1), "float32"))
+    with pytest.raises(ValueError, match=r"subclassed Network; call it on an input: .*keras.Model\(inputs, network"):
+        kms.MixSizeModel.from_model(network)
+    inputs = keras.Input((None, None, 1))
+    model = compiled(keras.Model(inputs, network(inputs)))
+    assert np.isfinite(model.fit(one_bucket, steps_per_epoch=2, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda x, y: (np.repeat(x, 3, -1), y), "validation_data must have the model's 1 channels, got 3"),
+        (lambda x, y: (x[..., 0], y), r"validation_data must hold batches of images \[N, H, W, 1\], got the shape"),
+        (lambda x, y: (x, y[:-1]), "a label for each of its 300 images, got 299"),
+        (lambda x, y: (x, y + 5), r"validation_data: .*\[0, 10\)"),
+        (lambda x, y: tf.data.Dataset.from_tensor_slices((x, y)), r"got the shape \(32, 32, 1\); call .batch"),
+        (lambda x, y: tf.data.Dataset.from_tensors((x, y)).repeat(), "validation_steps must be given"),
+        (lambda x, y: tf.data.Dataset.from_tensors(x), r"must be batches \(images, labels\)"),
+    ],
+    ids=["channels", "rank", "rows", "labels", "no batches", "endless", "no labels"],
+)
+def test_validation_data_are_checked_before_the_first_step(model, one_bucket, small_arrays, change, message):
+    with pytest.raises(ValueError, match=message):
+        model.fit(one_bucket, verbose=0, validation_data=change(*small_arrays))
+    assert model.position == 0
+
+
+def test_labels_that_a_map_changes_are_not_held_against_the_source(small_arrays):
+    halves = kms.MixSizeDataset.from_arrays(
+        *small_arrays, regime=kms.Regime.fixed(8, 16), batch_map=lambda images, labels, seed: (images, labels // 5)
+    )
+    history = compiled(tiny_network(classes=2)).fit(halves, steps_per_epoch=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
 
 
 def fit_error(network, arrays, regime, match, **options):

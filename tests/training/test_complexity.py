@@ -36,6 +36,23 @@ def test_stride_of_known_backbones(name, stride):
     assert complexity.model_stride(backbone(name)) == stride
 
 
+def test_stride_of_a_network_without_padding_is_how_its_maps_grow():
+    layers = keras.layers
+    inputs, trunk = keras.Input((None, None, 3)), []
+    for stride in (2, 1, 1, 2, 1, 2, 2, 2):  # as the trunk of InceptionV3
+        trunk += [layers.Conv2D(2, 3, strides=stride), layers.ReLU()]
+    network = keras.Sequential([inputs, *trunk, layers.GlobalAveragePooling2D(keepdims=True), layers.Conv2D(2, 1)])
+    assert network(keras.ops.zeros((1, 299, 299, 3))).shape[1] == 1
+    assert complexity.model_stride(network) == 32
+    thirds = keras.Sequential([inputs, layers.Conv2D(2, 5, strides=3), layers.MaxPooling2D(3, strides=2)])
+    assert complexity.model_stride(thirds) == 6
+
+
+@pytest.mark.slow
+def test_stride_of_inception_is_that_of_its_five_halvings():
+    assert complexity.model_stride(backbone("InceptionV3")) == 32
+
+
 def test_stride_is_found_inside_nested_models():
     inputs = keras.Input((None, None, 1))
     model = keras.Model(inputs, models.build("resnet8", classes=3, channels=1)(inputs))

@@ -88,3 +88,18 @@ def test_everything_that_a_step_changes_is_in_the_models_state(one_bucket):
     known = {id(variable) for variable in model.state_variables}
     for variable in (*model._step.variables, model._step.position, *model.weights, *model.optimizer.variables):
         assert id(variable) in known, variable.path
+
+
+def test_a_new_phase_starts_smoothing_anew_and_another_rate_alone_does_not(one_bucket):
+    model = compiled(tiny_network())
+    model.train_on_batch(*one_batch(one_bucket))
+    norm = float(model.smoothing_state.norm)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.001), loss)
+    assert norm > 0 and float(model.smoothing_state.norm) == norm
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"))
+    assert int(model.smoothing_state.steps) == 0
+    model.train_on_batch(*one_batch(one_bucket))
+    model.network.layers[1].trainable = False
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"))
+    assert int(model.smoothing_state.steps) == 0
