@@ -151,6 +151,11 @@ class MixSizeModel(PreparedModel):
         return self.network.output_shape
 
     @property
+    def output_structure(self):
+        """The network's symbolic output, or a list or dictionary of several."""
+        return self.network.outputs[0] if isinstance(self.network, keras.Sequential) else self.network.output
+
+    @property
     def output_names(self) -> list[str] | None:
         """Names of the network's outputs, by which `compile` takes losses and metrics of several outputs."""
         return output_names(self.network)
@@ -333,8 +338,8 @@ class MixSizeModel(PreparedModel):
     def _with_labels_per_output(self, data):
         """Return a batch whose labels are repeated for a network of several outputs, such as an auxiliary head's."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if keras.tree.is_nested(self.network.output) and not keras.tree.is_nested(labels):
-            labels = keras.tree.map_structure(lambda output: labels, self.network.output)
+        if keras.tree.is_nested(self.output_structure) and not keras.tree.is_nested(labels):
+            labels = keras.tree.map_structure(lambda output: labels, self.output_structure)
         return (images, labels) if sample_weight is None else (images, labels, sample_weight)
 
     def warm_up(self, data: Mixture | MixSizeDataset, **options) -> list[WarmUp]:

@@ -134,7 +134,7 @@ class TrainingStep:
         if model.accumulate == 1:
             return function(*batch)
         images, labels, sample_weight = batch
-        outputs = model.network.output
+        outputs = model.output_structure
         names = list(outputs) if isinstance(outputs, dict) else range(len(keras.tree.flatten(outputs)))
         losses = losses_of_outputs(model.loss, names if isinstance(outputs, dict) else model.output_names or names)
         flat = None if sample_weight is None else keras.tree.flatten(sample_weight)

@@ -29,17 +29,21 @@ class Recorder(keras.callbacks.Callback):
         self.positions.append(self.model.position)
 
 
-def test_one_fit_trains_all_stages_with_one_rate_schedule_and_a_trace_for_each_bucket(network, train):
+def test_one_fit_trains_all_stages_with_one_rate_schedule_and_a_trace_for_each_bucket(network, train, tmp_path):
     model, recorder, steps = compiled(network), Recorder(), EPOCHS * train.steps_per_epoch
     rate = keras.optimizers.schedules.CosineDecay(0.1, steps)
     model.compile(keras.optimizers.SGD(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.warm_up(train)
     assert model.trace_count == 3
-    history = model.fit(train, epochs=EPOCHS, verbose=0, callbacks=[recorder]).history
+    log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    history = model.fit(train, epochs=EPOCHS, verbose=0, callbacks=[recorder, log]).history
     assert model.trace_count == 3 and recorder.positions == list(range(steps))
     expected = 0.05 * (1 + np.cos(np.pi * np.arange(steps) / steps))
     np.testing.assert_allclose(recorder.rates, expected, rtol=1e-4, atol=1e-7)
-    assert [len(history[name]) for name in ("loss_8", "loss_16", "loss_24")] == [2, 2, 1]  # epochs that use the size
+    unseen = {name: np.isnan(history[name]).tolist() for name in ("loss_8", "loss_16", "loss_24")}
+    assert unseen == {"loss_8": [False, False], "loss_16": [False, False], "loss_24": [True, False]}
+    header, *rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert "loss_24" in header.split(",") and [len(row.split(",")) for row in rows] == [len(header.split(","))] * 2
 
 
 @pytest.mark.parametrize(
