@@ -70,13 +70,17 @@ def run_once(command: Sequence[str]) -> tuple[int, bool]:
         The exit status, and whether a signal asked us to stop.
     """
     cores = shares_of_cores(WORKERS.value) if PIN.value else None
-    group = Group(command, tf_configs(free_addresses(WORKERS.value)), cores)
-    stopped = threading.Event()
+    stopped, groups = threading.Event(), []
 
     def stop(number, frame):
         stopped.set()
-        group.signal(number)
+        for group in groups:
+            group.signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    group = Group(command, tf_configs(free_addresses(WORKERS.value)), cores)
+    groups.append(group)
+    if stopped.is_set():  # while the workers were being started
+        group.signal(signal.SIGTERM)
     return group.wait(), stopped.is_set()

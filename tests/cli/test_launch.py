@@ -6,7 +6,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -62,7 +61,6 @@ def test_sigterm_is_handed_to_all():
     arguments = [*COMMAND, "--workers=2", "--restarts=3", "--", sys.executable, "-c", code]
     started = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     lines = [started.stdout.readline() for _ in range(2)]
-    time.sleep(0.1)
     started.send_signal(signal.SIGTERM)
     rest = started.communicate(timeout=300)[0]
     assert sorted(lines) == ["[0] ready\n", "[1] ready\n"] and started.returncode == 143
