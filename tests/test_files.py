@@ -165,7 +165,7 @@ def test_an_error_while_building_keeps_the_old_cache(tmp_path):
 
 
 def test_two_that_start_at_once_both_have_the_arrays(tmp_path):
-    meeting = threading.Barrier(2, timeout=60)
+    meeting = threading.Barrier(2, timeout=600)
 
     def build(old):
         meeting.wait()

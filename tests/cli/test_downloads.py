@@ -1,7 +1,6 @@
 """A data set that cannot be downloaded says so at once, with the folder to put it in."""
 
 import socket
-import time
 
 import pytest
 
@@ -16,14 +15,15 @@ def offline(monkeypatch):
     monkeypatch.setattr(downloads, "can_connect", lambda host: False)
 
 
-def test_without_a_connection_the_folder_is_named_within_seconds(tmp_path, offline):
-    start = time.perf_counter()
+def test_without_a_connection_the_folder_is_named_and_no_download_is_tried(tmp_path, offline, monkeypatch):
+    tried = []
+    monkeypatch.setattr(socket.socket, "connect", lambda _, address: tried.append(address))
     with pytest.raises(
         OSError, match=rf"'cifar10' is not in {tmp_path}, and www.cs.toronto.edu, .* cannot be reached"
     ) as no:
         check_available("cifar10", str(tmp_path))
     assert f"{tmp_path}/cifar10/" in str(no.value) and "--data_dir" in str(no.value)
-    assert time.perf_counter() - start < 60  # the retries took minutes, on an idle machine
+    assert tried == []
 
 
 def test_files_that_are_there_are_left_to_tfds(tmp_path, offline):

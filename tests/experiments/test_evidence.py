@@ -307,7 +307,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path):
     results, run = Results(tmp_path / "runs"), Run("glyphs", "fixed", 0.1, 0)
     with results.claimed(run):
         (lock,) = (pathlib.Path(tempfile.gettempdir()) / "keras_mixsize_evidence").iterdir()
-    hold = f"import fcntl, time; s = open({str(lock)!r}); fcntl.flock(s, 2); print('held', flush=True); time.sleep(60)"
+    hold = f"import fcntl, time; s = open({str(lock)!r}); fcntl.flock(s, 2); print('held', flush=True); time.sleep(999)"
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
         with results.claimed(run) as mine:

@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -90,30 +88,38 @@ def test_a_source_of_shards_can_be_converted_again(picture_folder, tmp_path):
 # Interrupted
 
 
-def start(folder, output):
-    command = [sys.executable, "experiments/convert.py", f"--dataset=folder:{folder}", f"--output={output}"]
-    options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([*command, "--examples_per_shard=1", "--max_side=24"], **options)
+# Converts as the script does, but kills itself when three shards are noted; other threads are writing at that time
+KILLED = """
+import os, signal, sys
+from keras_mixsize.cli import command, convert
+from keras_mixsize.sources import conversion
+
+def save_and_die(folder, manifest, save=conversion._save):
+    save(folder, manifest)
+    if len(manifest["shards"]) >= 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+conversion._save = save_and_die
+command.run(convert, sys.argv)
+"""
+
+
+def run_convert(folder, output, script=("experiments/convert.py",)):
+    flags = [f"--dataset=folder:{folder}", f"--output={output}", "--examples_per_shard=1", "--max_side=24"]
+    return subprocess.run([sys.executable, *script, *flags], cwd=ROOT, capture_output=True, text=True, timeout=3000)
 
 
 def test_killed_and_resumed_it_gives_the_same_shards(picture_folder, tmp_path):
-    whole = start(picture_folder, tmp_path / "whole")
-    output, _ = whole.communicate(timeout=300)
-    assert whole.returncode == 0, output
-    assert "40 examples" in output and len(digests(tmp_path / "whole")) == 40
-    killed = start(picture_folder, tmp_path / "killed")
-    while len(list((tmp_path / "killed").glob("data*"))) < 3 and killed.poll() is None:
-        time.sleep(0.001)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate(timeout=60)
-    assert killed.returncode == -signal.SIGKILL
+    sources.convert(sources.folder(picture_folder), tmp_path / "whole", examples_per_shard=1, max_side=24)
+    assert len(digests(tmp_path / "whole")) == 40
+    assert run_convert(picture_folder, tmp_path / "killed", ("-c", KILLED)).returncode == -signal.SIGKILL
     finished = digests(tmp_path / "killed")
     assert len(finished) < 40 and not json.loads((tmp_path / "killed/manifest.json").read_text())["complete"]
     with pytest.raises(ValueError, match="did not end; run it again to go on"):
         sources.records(tmp_path / "killed")
-    resumed = start(picture_folder, tmp_path / "killed")
-    output, _ = resumed.communicate(timeout=300)
-    assert resumed.returncode == 0, output
+    resumed = run_convert(picture_folder, tmp_path / "killed")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "40 examples" in resumed.stdout + resumed.stderr
     assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
     read = [(tmp_path / name / "manifest.json").read_bytes() for name in ("killed", "whole")]
     assert read[0] == read[1] and not list((tmp_path / "killed").glob(".*.tmp"))
