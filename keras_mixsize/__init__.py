@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import wrapt
 
 if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal to _PLACES
+    from keras_mixsize import callbacks as callbacks
     from keras_mixsize import images as images
     from keras_mixsize import models as models
     from keras_mixsize import recipes as presets
     from keras_mixsize import recipes as recipes
-    from keras_mixsize import resuming as callbacks
     from keras_mixsize import serving as serving
     from keras_mixsize import sources as sources
     from keras_mixsize.evaluation import SizeReport as SizeReport
@@ -60,7 +60,7 @@ _ROOMS = {  # room -> the names that it hands on to here
     "training": ("MixSizeModel", "max_batch", "smooth"),
 }
 _PLACES = {name: (room, name) for room, names in _ROOMS.items() for name in names} | {
-    "callbacks": ("resuming", None),
+    "callbacks": ("callbacks", None),
     "images": ("images", None),
     "models": ("models", None),
     "presets": ("recipes", None),
@@ -100,6 +100,7 @@ _IMPORT_KERAS = tuple(
         "resuming",
         "training",
         "evaluation",
+        "callbacks",
         "recipes",
         "export",
         "models",

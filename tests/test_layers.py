@@ -22,6 +22,7 @@ ORDER = [
     "resuming",
     "training",
     "evaluation",
+    "callbacks",
     "recipes",
     "serving",
     "export",

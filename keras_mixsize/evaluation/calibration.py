@@ -129,27 +129,58 @@ def measure_statistics(
     check_count("batches", batches)
     if not is_number(tolerance) or not tolerance >= 0:
         raise ValueError(f"tolerance must be a number at or above 0, got {tolerance!r}")
-    layers, previous = batch_norm_layers(model), get_statistics(model)
-    if not layers:
-        _log.info("model %s has no trainable BatchNormalization; nothing to calibrate", model.name)
-        return {size: Calibration([], 0, 0.0) for size in sizes}
-    source = SizeBatches(images, sizes)
-    try:
-        with batch_statistics(layers):
-            measure, found = _measuring(model, layers), {}
-            for size in sizes:
-                if bar is not None:
-                    bar.begin(f"calibrating at {size} px")
-                means = _means(layers, map(measure, itertools.islice(source.at(size), batches)), tolerance)
-                found[size] = Calibration(means.statistics(), means.count, means.error)
-                _log.info("calibrated at %d px with %d batches, standard error %.4f", size, means.count, means.error)
-    finally:
-        set_statistics(model, previous)
+    calibrator, found = Calibrator(model, images, sizes), {}
+    for size in sizes:
+        if bar is not None and calibrator.layers:
+            bar.begin(f"calibrating at {size} px")
+        found[size] = calibrator.measure(size, batches=batches, tolerance=tolerance)
     return found
 
 
+class Calibrator:
+    """Measures the statistics of a model at some sizes, as often as asked, from one trace of input and network.
+
+    The model is left as it was.
+
+    Args:
+        model: any Keras model.
+        images: see `calibrate`; an iterable must be one that can be gone through again.
+        sizes: sides in pixels.
+
+    Attributes:
+        layers: the BatchNormalization layers that are calibrated.
+    """
+
+    def __init__(self, model: keras.Model, images: TrainingImages, sizes: Sequence[int]):
+        self.layers = batch_norm_layers(model)
+        self._model = model
+        if not self.layers:
+            _log.info("model %s has no trainable BatchNormalization; nothing to calibrate", model.name)
+            return
+        self._source = SizeBatches(images, sizes)
+        with batch_statistics(self.layers):
+            self._run = _measuring(model, self.layers)
+
+    def measure(self, size: int, *, batches: int = 200, tolerance: float = TOLERANCE) -> Calibration:
+        """Return the statistics of training batches at one of the sizes; see `calibrate` for the arguments."""
+        if not self.layers:
+            return Calibration([], 0, 0.0)
+        previous = get_statistics(self._model)
+        try:
+            values = map(self._run, itertools.islice(self._source.at(size), batches))
+            means = _means(self.layers, values, tolerance)
+            found = Calibration(means.statistics(), means.count, means.error)
+        finally:
+            set_statistics(self._model, previous)
+        _log.info("calibrated at %d px with %d batches, standard error %.4f", size, found.batches, found.error)
+        return found
+
+
 def _measuring(model: keras.Model, layers: Sequence[keras.layers.BatchNormalization]):
-    """Return the function from images of any size to the statistics of that batch, `[2, channels of all layers]`."""
+    """Return the function from images of any size to the statistics of that batch, `[2, channels of all layers]`.
+
+    It is traced at once, while the layers normalise with batch statistics.
+    """
     spec = tf.TensorSpec([None, None, None, model.input_shape[-1]], tf.float32)
 
     @tf.function(input_signature=[spec], autograph=False)
@@ -159,7 +190,8 @@ def _measuring(model: keras.Model, layers: Sequence[keras.layers.BatchNormalizat
         means, variances = ([layer.moving_mean for layer in layers], [layer.moving_variance for layer in layers])
         return tf.stack([tf.concat([tf.convert_to_tensor(part) for part in parts], 0) for parts in (means, variances)])
 
-    return lambda images: measure(images).numpy()
+    traced = measure.get_concrete_function()
+    return lambda images: traced(images).numpy()
 
 
 def _means(layers, values: Iterable[np.ndarray], tolerance: float) -> RunningMeans:

@@ -106,7 +106,7 @@ def evaluate_sizes(
             model, other classes than the training data's, a model that is no classifier, no data.
     """
     options = {key: value for key, value in locals().items() if key not in ("model", "data", "sizes")}
-    return _report(model, data, _check_sizes(sizes), EvaluationOptions(**options))
+    return _report(model, data, check_sizes(sizes), EvaluationOptions(**options))
 
 
 def _report(model: keras.Model, data: Examples, sizes: list[int], options: EvaluationOptions) -> SizeReport:
@@ -195,7 +195,12 @@ def _about(images: int, options: EvaluationOptions) -> dict[str, object]:
     }
 
 
-def _check_sizes(sizes: Sequence[int]) -> list[int]:
+def check_sizes(sizes: Sequence[int]) -> list[int]:
+    """Return sizes once each, in ascending order.
+
+    Raises:
+        ValueError: none, or one that is no integer of at least 1.
+    """
     if not len(sizes):
         raise ValueError("sizes must name at least one size in pixels, got none")
     for size in sizes:

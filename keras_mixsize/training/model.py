@@ -336,11 +336,19 @@ class MixSizeModel(PreparedModel):
         return super().test_step(self._with_labels_per_output(data))
 
     def _with_labels_per_output(self, data):
-        """Return a batch whose labels are repeated for a network of several outputs, such as an auxiliary head's."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if keras.tree.is_nested(self.output_structure) and not keras.tree.is_nested(labels):
-            labels = keras.tree.map_structure(lambda output: labels, self.output_structure)
+        labels = self.labels_per_output(labels)
         return (images, labels) if sample_weight is None else (images, labels, sample_weight)
+
+    def labels_per_output(self, labels):
+        """Return labels, repeated for each output of a network of several, such as one with an auxiliary head.
+
+        Args:
+            labels: tensors `[N, ...]`, or their specifications; a structure of several is returned as it is.
+        """
+        if keras.tree.is_nested(self.output_structure) and not keras.tree.is_nested(labels):
+            return keras.tree.map_structure(lambda output: labels, self.output_structure)
+        return labels
 
     def warm_up(self, data: Mixture | MixSizeDataset, **options) -> list[WarmUp]:
         """Trace and compile the step of every bucket, the costliest first; see `warm_up.warm_up`."""

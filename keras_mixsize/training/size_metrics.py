@@ -63,8 +63,8 @@ class SizeMetrics:
         found = {}
         for size, loss in self.losses.items():
             seen = float(keras.ops.convert_to_numpy(loss.count)) > 0
-            results = {"loss": loss.result()} | _flat(self._result(size))
-            found |= {f"{name}_{size}": _number(value, seen) for name, value in results.items()}
+            results = {"loss": loss.result()} | flat_results(self._result(size))
+            found |= {f"{name}_{size}": plain_number(value, seen=seen) for name, value in results.items()}
         return found
 
     def _result(self, size: int) -> dict:
@@ -103,15 +103,15 @@ def _assign(variables: list, values: list) -> None:
         variable.assign(value)
 
 
-def _flat(results: dict) -> dict:
+def flat_results(results: dict) -> dict:
     """Return results of one level: those of a metric that gives a dictionary go by their own names, as in Keras."""
     flat = {}
     for name, value in results.items():
-        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+        flat |= flat_results(value) if isinstance(value, dict) else {name: value}
     return flat
 
 
-def _number(value, seen: bool) -> float | np.ndarray:
+def plain_number(value, *, seen: bool = True) -> float | np.ndarray:
     """Return a float, or an array of the result's shape; NaN of a size that was not seen."""
     array = np.asarray(keras.ops.convert_to_numpy(value))
     array = array if seen else np.full(array.shape, np.nan)

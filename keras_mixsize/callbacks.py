@@ -1,0 +1,12 @@
+"""Callbacks: what goes into `fit(callbacks=[...])` beside Keras's own.
+
+Nothing is defined here; the rooms are `resuming` and `evaluation`.
+
+    resume = callbacks.Resume("run/")
+    validate = callbacks.ValidateSizes(test, sizes=[16, 24, 32])
+"""
+
+from keras_mixsize.evaluation.validation import ValidateSizes
+from keras_mixsize.resuming import Resume
+
+__all__ = ["Resume", "ValidateSizes"]
