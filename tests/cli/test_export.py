@@ -40,6 +40,7 @@ def test_an_export_has_sample_images_for_the_page(exported):
     assert len(names) == 10 and names[7] == "0007_Sneaker.png"
 
 
+@pytest.mark.slow
 def test_a_run_on_a_folder_is_exported_with_a_cascade_and_its_own_files_as_samples(tmp_path):
     photos = write_photos(tmp_path / "photos")
     run = write_run(tmp_path / "run", dataset=f"folder:{photos}", channels=3, classes=2)

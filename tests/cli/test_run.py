@@ -91,7 +91,7 @@ def test_a_folder_of_photographs_is_trained_on_under_its_own_name(tmp_path, monk
     [
         pytest.param("cifar10/resnet44/b+", "resnet8", "16x16x1:0.5,32x4x1:0.5", marks=pytest.mark.slow),
         pytest.param("cifar100/wrn28_10/d+", "resnet8", "16x8x2:0.5,32x4x1:0.5", marks=pytest.mark.slow),
-        ("imagenet2012/resnet50/d+", "resnet8", "32x4x2:1"),
+        pytest.param("imagenet2012/resnet50/d+", "resnet8", "32x4x2:1", marks=pytest.mark.slow),
     ],
 )
 def test_recipes_train_on_tfds_data_as_they_are_loaded(name, network, regime, monkeypatch, tmp_path):
