@@ -23,6 +23,7 @@ from evidence.settings import SETTINGS, Data, Setting, draw
 from evidence.summary import T_QUANTILES, interval, summarize
 from evidence.tables import markdown, write
 from evidence.training import Average, Rates
+from networks import tiny_network
 
 import keras_mixsize as kms
 
@@ -331,9 +332,10 @@ def tiny_data():
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """A setting of two steps, tested at two sizes."""
+    """A setting of two steps of a tiny network, tested at two sizes."""
     monkeypatch.setattr(settings_module, "TEST_SCALES", (0.5, 1.0))
     monkeypatch.setattr(runs_module, "CALIBRATION_BATCHES", 1)
+    monkeypatch.setattr(kms.models, "build", lambda name, classes, channels: tiny_network(channels, classes))
     return Setting("glyphs", load=None, epochs=1, base_batch=8, network="resnet8")
 
 
