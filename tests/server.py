@@ -20,13 +20,16 @@ COMMAND = [str(PYTHON), "-m", "keras_mixsize", "serve"]  # from ROOT, where Pyth
 
 
 @contextlib.contextmanager
-def running(path: pathlib.Path) -> Iterator[tuple[str, subprocess.Popen]]:
+def running(path: pathlib.Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
     """Serve an export and yield the address and the process.
 
     Args:
         path: folder of the versions.
+        options: of the command.
     """
-    with subprocess.Popen([*COMMAND, str(path), "--port=0"], stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+    with subprocess.Popen(
+        [*COMMAND, str(path), "--port=0", *options], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as server:
         lines = iter(server.stdout.readline, "")
         try:
             yield next(line for line in lines if line.startswith("listening")).split()[-1], server

@@ -5,10 +5,12 @@
         localhost:8080/v1/models/mixsize:predict
 
 It listens on this machine only. A browser gets the page at `/`, with sample images from the folder
-`samples` beside the export's versions. V1, TensorFlow Serving's form, takes `instances`: encoded
-files as {"b64": ...}, or arrays of 0..255; and `size`, a number or "cascade", or `signature_name`.
-V2, KServe's, takes one input, `images` or `image_bytes`, and the parameter `size`. What the model
-refuses is answered with 400. It needs kserve, in an environment of its own.
+`samples` beside the export's versions. V1, TensorFlow Serving's form, takes `instances` or `inputs`:
+encoded files as {"b64": ...}, or arrays; and `size`, a number or "cascade", or `signature_name`.
+V2, KServe's, takes one input, `images` or `image_bytes`, and the parameter `size`, by HTTP and gRPC.
+A file alone works, too: curl --data-binary @boot.jpg '...:predict?size=24'. What cannot be answered
+gets 400 and the remedy. `/metrics` is for Prometheus. A newer version in the folder takes over by
+itself. It needs kserve, in an environment of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +28,18 @@ MODEL_DIR = flags.DEFINE_string(
 )
 HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at.", flag_values=FLAGS)
 PORT = flags.DEFINE_integer("port", 8080, "Port to listen at; 0 for any that is free.", 0, 65_535, flag_values=FLAGS)
+GRPC_PORT = flags.DEFINE_integer("grpc_port", None, "Port of gRPC; none unless given.", 1, 65_535, flag_values=FLAGS)
+MAX_BODY = flags.DEFINE_integer("max_body_mb", 64, "Largest body of a request, in MiB.", 1, flag_values=FLAGS)
+MAX_WAITING = flags.DEFINE_integer(
+    "max_waiting", 128, "Requests that may wait; those beyond get 503.", 1, flag_values=FLAGS
+)
+LOG_LEVEL = flags.DEFINE_enum(
+    "log_level",
+    "INFO",
+    ["DEBUG", "INFO", "WARNING"],
+    "Lines for all requests, for refused and slow ones, or for slow ones alone.",
+    flag_values=FLAGS,
+)
 INSTALL = """kserve is not installed here, and needs other versions of packages than training does:
   python -m venv serving
   serving/bin/pip install 'kserve>=0.21' 'tensorflow-cpu>=2.21'
@@ -41,9 +55,12 @@ def main(arguments: Sequence[str]) -> None:
     if importlib.util.find_spec("kserve") is None:
         raise ValueError(f"{INSTALL} {folders[0]}")
     with doing("loading TensorFlow and KServe"):
-        from keras_mixsize.serving.server import serve
+        from keras_mixsize.serving.bodies import Limits
+        from keras_mixsize.serving.server import Options, serve
 
-    serve(folders[0], host=HOST.value, port=PORT.value, progress=_say)
+    limits = Limits(body=MAX_BODY.value << 20, waiting=MAX_WAITING.value)
+    options = Options(HOST.value, PORT.value, GRPC_PORT.value, limits, LOG_LEVEL.value)
+    serve(folders[0], options, progress=_say)
 
 
 def _say(text: str) -> None:

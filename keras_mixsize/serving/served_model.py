@@ -62,7 +62,7 @@ def load(path: str | os.PathLike) -> ServedModel:
         FileNotFoundError: no export there.
         ValueError: an export of a format that this file does not know, or a broken manifest.
     """
-    folder = _version_folder(pathlib.Path(path))
+    folder = version_folder(pathlib.Path(path))
     manifest = _read_manifest(folder)
     return ServedModel(tf.saved_model.load(str(folder)), manifest)
 
@@ -254,7 +254,12 @@ def _reason(message: str) -> str:
     return " ".join(re.findall(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]", reason)).replace(" ;", ";")
 
 
-def _version_folder(path: pathlib.Path) -> pathlib.Path:
+def version_folder(path: pathlib.Path) -> pathlib.Path:
+    """Return the folder of the highest version in a folder, or that of a version itself.
+
+    Raises:
+        FileNotFoundError: no export there.
+    """
     if (path / "saved_model.pb").exists():
         return path
     if not path.is_dir():

@@ -1,0 +1,196 @@
+"""Bodies of requests: taken in within limits, and read where they stop nobody else.
+
+A large JSON document is read in a process of its own, because a parser holds Python's lock for as long as it runs;
+all else in a thread. Neighbours: `routes` (who calls it), `v1` and `v2` (which read).
+
+    bodies = Bodies(Limits(body=64 << 20, waiting=128))
+    with bodies.held(chunks), bodies.place():
+        await bodies.receive(request, chunks)
+        asked = await bodies.read("v1", chunks, content_type="application/json", header_length=None)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+from starlette.requests import Request
+
+from keras_mixsize.serving import v1, v2
+from keras_mixsize.serving.asking import Asked, Refused, is_file
+
+_LARGE_JSON = 1 << 18  # bytes; parsed in about 3 ms
+_DRAINED = 4  # how many limits of a body that is too large are read and thrown away, so that its sender gets the answer
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the server takes in.
+
+    Attributes:
+        body: bytes of one.
+        waiting: requests that are being answered or wait for it.
+        memory: bytes of all bodies together.
+        silence: seconds until the next part of a body must have come.
+    """
+
+    body: int = 64 << 20
+    waiting: int = 128
+    memory: int = 2 << 30
+    silence: float = 20.0
+
+
+class Bodies:
+    """Takes bodies in and reads them.
+
+    Args:
+        limits: beyond which requests are refused.
+        threads: in which small bodies are read.
+    """
+
+    def __init__(self, limits: Limits, threads: Executor):
+        self.limits = limits
+        self._threads, self._waiting, self._held = threads, 0, 0
+        self._processes = _new_processes()
+
+    async def start(self) -> None:
+        """Start the processes, so that the first large request does not wait for it."""
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*[loop.run_in_executor(self._processes, os.getpid) for _ in range(2)])
+
+    def stop(self) -> None:
+        """End the processes."""
+        self._processes.shutdown(wait=False, cancel_futures=True)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place in the queue.
+
+        Raises:
+            Refused: with 503, if there is none.
+        """
+        if self._waiting >= self.limits.waiting:
+            raise Refused(f"{self._waiting} requests wait already; send it again in a second", 503)
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    @contextlib.contextmanager
+    def held(self, chunks: list[bytes]) -> Iterator[None]:
+        """Forget a body's bytes at the end, whatever came of it."""
+        try:
+            yield
+        finally:
+            self._held -= sum(map(len, chunks))
+            chunks.clear()
+
+    async def receive(self, request: Request, chunks: list[bytes]) -> None:
+        """Append the parts of a body to a list; of one that is too large, nothing or its start.
+
+        Raises:
+            Refused: with 413 if it is too large, 503 if all bodies together are, 408 if the next part does not come.
+        """
+        told = request.headers.get("content-length", "0")
+        size = int(told) if told.isdecimal() else 0
+        too_large = size > self.limits.body
+        if too_large and (size > _DRAINED * self.limits.body or "expect" in request.headers):
+            raise self._too_large()
+        taken, loop = 0, asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.limits.silence) as silence:
+                async for part in request.stream():
+                    silence.reschedule(loop.time() + self.limits.silence)
+                    taken += len(part)
+                    too_large |= taken > self.limits.body
+                    if taken > _DRAINED * self.limits.body:
+                        break
+                    if not too_large:
+                        self._hold(part, chunks)
+        except TimeoutError:
+            text = f"no more of the body came for {self.limits.silence:g} s; send it again, whole"
+            raise Refused(text, 408) from None
+        if too_large:
+            raise self._too_large()
+
+    def _too_large(self) -> Refused:
+        return Refused(f"the body must be at most {self.limits.body} bytes; send fewer images in it, or files", 413)
+
+    def _hold(self, part: bytes, chunks: list[bytes]) -> None:
+        if self._held + len(part) > self.limits.memory:
+            raise Refused("the bodies that wait fill the server's memory; send it again in a second", 503)
+        self._held += len(part)
+        chunks.append(part)
+
+    async def read(self, protocol: str, chunks: list[bytes], content_type: str, header_length: str | None) -> Asked:
+        """Return what a body asks for.
+
+        Args:
+            protocol: `"v1"` or `"v2"`.
+            chunks: of the body.
+            content_type, header_length: the headers.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        loop = asyncio.get_running_loop()
+        if not _is_large_json(chunks, content_type, header_length):
+            return await loop.run_in_executor(self._threads, read, protocol, chunks, content_type, header_length)
+        try:
+            return await loop.run_in_executor(self._processes, read, protocol, chunks, content_type, header_length)
+        except BrokenProcessPool:
+            self._processes = _new_processes()
+            text = "the process that reads large requests ended, as for lack of memory; send fewer images at a time"
+            raise Refused(text, 503) from None
+
+
+def _new_processes() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=_live_with_parent)
+
+
+def _live_with_parent() -> None:
+    """Leave signals to the server, and end with it, however it ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow():
+        parent.join()
+        os._exit(0)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _is_large_json(chunks: list[bytes], content_type: str, header_length: str | None) -> bool:
+    if content_type.startswith("image/") or chunks and is_file(chunks[0]):
+        return False
+    is_short = header_length is not None and header_length.isdecimal() and int(header_length[:20]) <= _LARGE_JSON
+    return not is_short and sum(map(len, chunks)) > _LARGE_JSON
+
+
+def _joined(chunks: list[bytes]) -> bytes | bytearray:
+    """Return the whole body, copied part by part: one copy of all would hold Python's lock for long."""
+    if len(chunks) < 2:
+        return chunks[0] if chunks else b""
+    body, place = bytearray(sum(map(len, chunks))), 0
+    for chunk in chunks:
+        body[place : place + len(chunk)] = chunk
+        place += len(chunk)
+    return body
+
+
+def read(protocol: str, chunks: list[bytes], content_type: str, header_length: str | None) -> Asked:
+    """Return what a body asks for: a file alone, as `curl --data-binary` sends it, or the protocol's form."""
+    body = _joined(chunks)
+    if content_type.startswith("image/") or is_file(bytes(body[:16])):
+        return Asked([bytes(body)])
+    return v1.read(body) if protocol == "v1" else v2.read(body, header_length)
