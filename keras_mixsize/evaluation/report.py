@@ -3,6 +3,7 @@
 Made by `evaluate.evaluate_sizes`; drawn by `plots`.
 
     print(report); report.to_csv("report.csv"); report.plot("report.png", baseline_report)
+    report.choose(within=0.01).size; report.plot_choice("choice.png", within=0.01)
     SizeReport.from_json(pathlib.Path("report.json").read_text())
 """
 
@@ -16,6 +17,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from keras_mixsize.arguments import is_number
 from keras_mixsize.evaluation import plots
 
 
@@ -127,6 +129,27 @@ class SizeReport:
                 return row
         raise ValueError(f"size must be one of {[row.size for row in self.rows]}, got {size}")
 
+    def choose(self, within: float = 0.01) -> SizeRow:
+        """Return the cheapest size whose accuracy is at most `within` below the best one.
+
+        Accuracies are the calibrated ones where there are such. Cheap means a low latency, as measured; if a size was
+        not timed, few multiply-adds. Of equally cheap sizes it is the more accurate one.
+
+        Args:
+            within: a share, in [0, 1]: 0.01 is one point of percent.
+
+        Raises:
+            ValueError: a share out of range, or a report without sizes.
+        """
+        if not is_number(within) or not 0 <= within <= 1:
+            raise ValueError(f"within must be a share in [0, 1], got {within!r}; 0.01 is one point of percent")
+        if not self.rows:
+            raise ValueError("the report must hold at least one size to choose from, got none")
+        timed = all(row.latency_ms is not None for row in self.rows)
+        floor = max(row.best.value for row in self.rows) - within - 1e-9  # 0.9 - 0.01 is a hair above 0.89
+        enough = [row for row in self.rows if row.best.value >= floor]
+        return min(enough, key=lambda row: (row.latency_ms if timed else row.multiply_adds, -row.best.value))
+
     def table(self) -> str:
         """Return the report as text, a line per size."""
         header = f"{self.name}\n  size  accuracy [95 %]        calibrated [95 %]       loss  Mmult-adds  ms/image "
@@ -186,6 +209,21 @@ class SizeReport:
             cascades: of this report's network, drawn against compute.
         """
         plots.accuracy_by_size([self, *others], path, title=title, cascades=cascades)
+
+    def plot_choice(self, path: str | os.PathLike, within: float = 0.01, *, title: str = "") -> None:
+        """Draw accuracy against latency as it was measured, and mark the size that `choose` returns.
+
+        Where a size was not timed, accuracy is drawn against multiply-adds.
+
+        Args:
+            path: of the picture.
+            within: as in `choose`.
+            title: above the picture.
+
+        Raises:
+            ValueError: as in `choose`.
+        """
+        plots.choice(self, self.choose(within), path, within=within, title=title)
 
 
 def _row(accuracy: dict, calibrated: dict | None, **fields) -> SizeRow:

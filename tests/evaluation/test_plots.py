@@ -1,5 +1,7 @@
 """Pictures of reports: their format, their dimension and the words in them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib import image
@@ -74,3 +76,23 @@ def test_reports_with_and_without_calibration_are_drawn_together(tmp_path):
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(ValueError, match="'nonsense' is not supported"):
         plots.accuracy_by_size([report("one")], tmp_path / "picture.nonsense")
+
+
+def test_the_choice_is_drawn_with_its_line_and_against_what_was_measured(tmp_path):
+    report("one").plot_choice(tmp_path / "choice.svg", within=0.02)
+    svg = (tmp_path / "choice.svg").read_text()
+    assert is_drawn("cheapest above it: 16 px, 90.0%", svg) and is_drawn("best less 2 points", svg)
+    assert is_drawn("compute per image (million multiply-adds)", svg)
+    timed = [dataclasses.replace(row, latency_ms=0.1 * row.size) for row in report("one").rows]
+    SizeReport("timed", tuple(timed)).plot_choice(tmp_path / "choice.svg")
+    assert is_drawn("latency per image on this machine (ms)", (tmp_path / "choice.svg").read_text())
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_legend_lies_below_all_axes(count):
+    figure = plots.new_figure(11, 5)
+    axes = figure.subplots()
+    plots.draw_by_size(axes, [report(f"network {number}") for number in range(count)])
+    plots.legend_below(figure)
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().y1 <= axes.get_tightbbox().y0

@@ -202,3 +202,39 @@ def test_a_perfect_accuracy_can_be_drawn(tmp_path):
     perfect = SizeRow(16, Accuracy.of(10, 10), 0.1, None, None, 1000, None)
     SizeReport("perfect", (perfect,)).plot(tmp_path / "perfect.png")
     assert colours(tmp_path / "perfect.png") == 0  # one grey series
+
+
+# The choice of a size
+
+
+@pytest.mark.parametrize(("within", "expected"), [(0, 32), (0.0199, 32), (0.02, 24), (0.08, 16), (1, 16)])
+def test_the_chosen_size_is_the_cheapest_within_so_much_of_the_best(within, expected):
+    assert plain_times((1.0, 2.0, 3.0)).choose(within).size == expected
+
+
+def test_measured_time_goes_before_multiply_adds():
+    assert plain_times((3.0, 2.0, 1.0)).choose(1).size == 32
+
+
+def test_if_a_size_was_not_timed_multiply_adds_decide():
+    assert plain_times((3.0, None, 1.0)).choose(1).size == 16
+
+
+@pytest.mark.parametrize("within", [-0.01, 1.5, "0.01", math.nan])
+def test_a_share_out_of_range_is_refused(within):
+    with pytest.raises(ValueError, match=r"within must be a share in \[0, 1\]"):
+        report().choose(within)
+
+
+def test_nothing_can_be_chosen_from_no_sizes():
+    with pytest.raises(ValueError, match="at least one size to choose from"):
+        SizeReport("empty", ()).choose()
+
+
+def plain_times(latencies):
+    """Return a report of 85, 91 and 93 % at 16, 24 and 32 px that take so many milliseconds."""
+    rows = [
+        row(size, calibrated=after, latency_ms=latency)
+        for size, after, latency in zip((16, 24, 32), (85, 91, 93), latencies)
+    ]
+    return SizeReport("timed", tuple(rows))
