@@ -135,16 +135,26 @@ class TrainingStep:
             return function(*batch)
         images, labels, sample_weight = batch
         outputs = model.output_structure
-        names = list(outputs) if isinstance(outputs, dict) else range(len(keras.tree.flatten(outputs)))
-        losses = losses_of_outputs(model.loss, names if isinstance(outputs, dict) else model.output_names or names)
-        flat = None if sample_weight is None else keras.tree.flatten(sample_weight)
-        flat = flat if flat is None or len(flat) == len(names) else flat * len(names)
+        losses = losses_of_outputs(model.loss, self._names_of_losses)
+        given = None if sample_weight is None else keras.tree.flatten(sample_weight)
+        if given is not None and len(given) < len(losses):
+            given = given[:1] * len(losses)  # as Keras does
         options = {"parts": model.accumulate, "replicas": model.distribute_strategy.num_replicas_in_sync}
-        of_parts = weights_for_parts(losses, flat, rows=tf.shape(keras.tree.flatten(labels)[0])[0], **options)
-        packed = dict(zip(names, of_parts)) if isinstance(outputs, dict) else of_parts
-        with sums_for_parts(losses, flat):
-            whole = (images, labels, packed if keras.tree.is_nested(outputs) else of_parts[0])
-            return in_parts(function, whole, model.accumulate)
+        of_outputs = weights_for_parts(losses, given, rows=tf.shape(keras.tree.flatten(labels)[0])[0], **options)
+        if isinstance(outputs, dict):
+            of_parts = dict(zip(self._names_of_losses, of_outputs))
+        else:
+            of_parts = of_outputs if keras.tree.is_nested(outputs) else of_outputs[0]
+        with sums_for_parts(losses, given):
+            return in_parts(function, (images, labels, of_parts), model.accumulate)
+
+    @property
+    def _names_of_losses(self) -> list[str]:
+        """Names of the outputs in the order of their flattened structure."""
+        outputs = self._model.output_structure
+        if isinstance(outputs, dict):
+            return sorted(outputs)  # as Keras flattens
+        return self._model.output_names or [outputs.name]
 
     @property
     def _changed_by_forward(self) -> list:

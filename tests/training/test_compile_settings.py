@@ -130,7 +130,8 @@ def test_one_size_trains_as_in_stock_keras_with_its_logs(case, small_arrays):
 
 
 @pytest.mark.parametrize(
-    "name", ["a sum, with class weights", "a mean over class weights", "outputs by name, of other labels"]
+    "name",
+    ["a sum, with class weights", "a mean over class weights", "outputs by name, of other labels"],
 )
 def test_a_step_in_parts_has_the_losses_and_gradients_of_the_whole(name, small_arrays):
     (form, labels), settings, options = SETTINGS[name]
