@@ -176,8 +176,12 @@ def _check_header(index: tf.Tensor, data: tf.Tensor, max_pixels: int) -> tf.Oper
     fault = tf.where(other, FORMAT, fault)
     texts = [*FAULTS[:FORMAT], "it is neither JPEG nor PNG", *FAULTS[FORMAT + 1 :]]
     text = tf.strings.join(["image ", tf.strings.as_string(index), " cannot be used: ", tf.gather(texts, fault)])
-    remedy = f"; send JPEG or PNG files of at most {max_pixels} pixels (max_pixels)"
+    remedy = f"; send JPEG or PNG files of at most {_in_words(max_pixels)} (max_pixels)"
     return tf.debugging.Assert(fault == GOOD, [text, remedy])
+
+
+def _in_words(pixels: int) -> str:
+    return f"{pixels // 10**6} megapixels" if pixels % 10**6 == 0 else f"{pixels} pixels"
 
 
 def _decode_scaled(data: tf.Tensor, size, share: float, channels: int) -> tf.Tensor:

@@ -9,48 +9,12 @@ import urllib.request
 
 import numpy as np
 import pytest
-import tensorflow as tf
-from networks import tiny_network
-from server import COMMAND, ROOT, needs_server, running
+from server import B64, COMMAND, PNG, ROOT, needs_server, v1, v2
 
 import keras_mixsize as kms
+from keras_mixsize.serving.asking import OUTPUTS
 
 pytestmark = [pytest.mark.slow, needs_server]
-PNG = tf.io.encode_png(np.random.default_rng(0).integers(0, 256, (12, 12, 1)).astype("uint8")).numpy()
-B64 = base64.b64encode(PNG).decode()
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("exported")
-    kms.export_saved_model(tiny_network(), path, [8, 12])
-    return path
-
-
-@pytest.fixture(scope="module")
-def url(path):
-    """The address of a running server."""
-    with running(path) as (url, _):
-        yield url
-
-
-def post(url, body):
-    """Return the status and the answer."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def v1(url, body):
-    return post(f"{url}/v1/models/mixsize:predict", body)
-
-
-def v2(url, body):
-    return post(f"{url}/v2/models/mixsize/infer", body)
 
 
 @pytest.mark.parametrize("size", [8, 12])
@@ -68,18 +32,18 @@ def test_both_protocols_answer_as_the_export_does(url, path, size):
 
 
 def test_arrays_are_answered(url):
-    pixels = np.zeros([2, 8, 8, 1], int)
+    pixels = np.full([2, 8, 8, 1], 2)
     status, answer = v1(url, {"size": 8, "instances": pixels.tolist()})
     assert (status, len(answer["predictions"])) == (200, 2)
     value = {"name": "images", "shape": [2, 8, 8, 1], "datatype": "UINT8", "data": pixels.ravel().tolist()}
     assert v2(url, {"inputs": [value]})[0] == 200
 
 
-def test_a_request_needs_no_header_that_says_json(url):
-    body = json.dumps({"signature_name": "serve_bytes_8", "instances": [{"b64": B64}]}).encode()
-    request = urllib.request.Request(f"{url}/v1/models/mixsize:predict", body)  # as curl -d sends it
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        assert json.load(answer)["predictions"][0]["sizes"] == 8
+def test_the_metadata_say_what_goes_in_and_comes_out(url):
+    with urllib.request.urlopen(f"{url}/v2/models/mixsize", timeout=60) as answer:
+        found = json.load(answer)
+    assert [value["name"] for value in found["inputs"]] == ["images", "image_bytes"]
+    assert [value["name"] for value in found["outputs"]] == list(OUTPUTS)
 
 
 def test_browsers_get_the_page_and_others_kserves_answer(url, path):
@@ -113,12 +77,13 @@ def test_what_is_no_export_is_refused(tmp_path):
         {"instances": [{"b64": base64.b64encode(PNG[:30]).decode()}]},
         {"instances": [{"b64": base64.b64encode(b"GIF89a").decode()}]},
         {"instances": [[[1]]]},
-        {"instances": [[[[0.5]]]]},
+        {"instances": [[[[2.5]]]]},
         {"instances": [[[[1]], [[1], [2]]]]},
         {"instances": [{"b64": B64}] * 257},
         {"instances": [{"b64": B64}], "size": 9},
         {"instances": [{"b64": B64}], "size": [8]},
         {"instances": [{"b64": B64}], "signature_name": "serve_all"},
+        {"instances": [{"b64": B64}], "sise": 8},
         {"instances": [{"b64": B64}], "size": "cascade"},
     ],
 )
