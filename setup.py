@@ -30,6 +30,7 @@ if __name__ == "__main__":
         packages=find_packages(include=["keras_mixsize", "keras_mixsize.*"]),
         package_data={
             "keras_mixsize": ["py.typed"],
+            "keras_mixsize.cli": ["*.html"],
             "keras_mixsize.sources": ["data/*"],
             "keras_mixsize.serving": ["*.html"],
         },
@@ -39,12 +40,14 @@ if __name__ == "__main__":
             "dev": [
                 "build>=1.3",
                 "hypothesis>=6.150",
+                "jinja2>=3.1",
                 "mypy>=2",
                 "pytest>=9",
                 "pytest-xdist>=3.8",
                 "ruff>=0.15",
             ],
             "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1"],
+            "report": ["jinja2>=3.1"],
             "search": ["optuna>=5"],
             "serving": ["kserve>=0.21"],
             "tensorboard": ["tensorboard>=2.20"],

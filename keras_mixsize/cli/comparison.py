@@ -73,7 +73,7 @@ class Comparison:
         for size in self.sizes:
             columns[0].append(f"{size} px")
             for column, report in zip(columns[1:], self.reports):
-                column.append(_text(_row(report, size)))
+                column.append(text_of(row_of(report, size)))
         widths = [max(map(len, column)) for column in columns]
         rows = (zip(line, widths) for line in zip(*columns))
         return "\n".join("  ".join(cell.rjust(width) for cell, width in row) for row in rows)
@@ -83,7 +83,7 @@ class Comparison:
         lines = [f"| test size | {' | '.join(report.name for report in self.reports)} |"]
         lines.append(f"| ---: |{' ---: |' * len(self.reports)}")
         for size in self.sizes:
-            lines.append(f"| {size} px | {' | '.join(_text(_row(report, size)) for report in self.reports)} |")
+            lines.append(f"| {size} px | {' | '.join(text_of(row_of(report, size)) for report in self.reports)} |")
         return "\n".join(lines) + "\n"
 
     def write(self, folder: str | os.PathLike) -> pathlib.Path:
@@ -133,12 +133,23 @@ def read_report(folder: pathlib.Path) -> SizeReport:
             return SizeReport.from_json(json.dumps(found["report"] if name == "results.json" else found))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{file} holds no report that can be read: {error}") from error
-    raise FileNotFoundError(f"{folder} has no results.json; `mixsize train` writes it at the end of a run")
+    raise FileNotFoundError(_why_nothing(folder))
 
 
-def _row(report: SizeReport, size: int) -> SizeRow | None:
+def _why_nothing(folder: pathlib.Path) -> str:
+    """Return what is wrong with a folder that holds no report."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    if (folder / "run.json").is_file():
+        return f"the run in {folder} has not ended: it has no results.json; go on with `mixsize train --resume`"
+    return f"{folder} has no results.json, so it is no run; `mixsize train` writes it at the end of one"
+
+
+def row_of(report: SizeReport, size: int) -> SizeRow | None:
+    """Return the row of a size, if it was measured."""
     return next((row for row in report.rows if row.size == size), None)
 
 
-def _text(row: SizeRow | None) -> str:
+def text_of(row: SizeRow | None) -> str:
+    """Return a row's accuracy in percent with its interval; `-` for no row."""
     return "-" if row is None else f"{100 * row.best.value:.1f} % [{100 * row.best.low:.1f}, {100 * row.best.high:.1f}]"

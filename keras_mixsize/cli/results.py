@@ -64,7 +64,7 @@ def replace_file(path: str | os.PathLike, text: str) -> None:
         stream.write(text.encode())
 
 
-def write_results(config: RunConfig, train, model, history, report, seconds: float) -> None:
+def write_results(config: RunConfig, train, model, history, report, seconds: float, speed=None) -> None:
     """Write results.json, report.json, report.csv of a run into its folder.
 
     Args:
@@ -74,6 +74,7 @@ def write_results(config: RunConfig, train, model, history, report, seconds: flo
         history: a list for each metric, of Keras.
         report: the SizeReport.
         seconds: that training took.
+        speed: plain values on step times, by name, to note beside it.
     """
     output = pathlib.Path(config.output)
     results = {
@@ -84,6 +85,8 @@ def write_results(config: RunConfig, train, model, history, report, seconds: flo
         "steps": model.position,
         "steps_per_epoch": train.steps_per_epoch,
         "train_seconds": round(seconds, 1),
+        **(speed or {}),
+        "damaged": [str(damaged) for damaged in train.source.damage_report()],
         "history": {name: [float(np.float32(value)) for value in values] for name, values in history.items()},
         "report": json.loads(report.to_json()),
     }

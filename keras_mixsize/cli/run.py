@@ -22,6 +22,7 @@ import keras_mixsize as kms
 from keras_mixsize.cli.command import nearest
 from keras_mixsize.cli.config import FILE, PRECISIONS, STRATEGIES, RunConfig, write_config
 from keras_mixsize.cli.data import describe, load_source
+from keras_mixsize.cli.examples import write_examples
 from keras_mixsize.cli.progress import doing
 from keras_mixsize.cli.regime_text import choose_regime
 from keras_mixsize.cli.results import console, load_run, replace_file, versions, write_results
@@ -111,11 +112,15 @@ def run(config: RunConfig) -> kms.SizeReport | None:
     with strategy.scope():
         model = build_model(config, train)
     model.check(train)
-    warm_up(model, train)
+    warmed, epoch_seconds = warm_up(model, train), []
+    callbacks.append(epoch_timer(epoch_seconds))
+    if workers.is_chief:
+        write_examples(train, output)
     start = time.perf_counter()
     history = model.fit(train, epochs=config.recipe.epochs, callbacks=callbacks, verbose=verbosity(workers))
     seconds = time.perf_counter() - start
-    finish = functools.partial(_finish, config, model, test, train, history.history, seconds)
+    speed = {"warm_up": [_plain(each) for each in warmed], "epoch_seconds": epoch_seconds}
+    finish = functools.partial(_finish, config, model, test, train, history.history, seconds, speed)
     report = workers.share(functools.partial(finish, on_its_own=workers.count > 1))
     return report if workers.is_chief else None
 
@@ -135,20 +140,37 @@ def introduce(config: RunConfig, train: kms.sources.Source, test: kms.sources.So
     console.print(config.regime.table(train.num_examples, config.recipe.epochs, config.recipe.by_size))
 
 
-def warm_up(model: kms.MixSizeModel, train: kms.MixSizeDataset) -> None:
-    """Compile the step of every bucket, and say what each takes."""
+def warm_up(model: kms.MixSizeModel, train: kms.MixSizeDataset) -> list:
+    """Compile the step of every bucket, say what each takes, and return that."""
     with doing(f"compiling the steps of {len(train.plan.regime.buckets)} buckets"):
-        model.warm_up(train, report=lambda warmed: console.print(f"  {warmed}"))
+        return model.warm_up(train, report=lambda warmed: console.print(f"  {warmed}"))
 
 
-def _finish(config, model, test, train, history, seconds, on_its_own=False) -> kms.SizeReport:
+def epoch_timer(seconds: list[float]) -> keras.callbacks.Callback:
+    """Return a callback that appends the seconds of each epoch to a list."""
+    begun: list[float] = []
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: begun.append(time.perf_counter()),
+        on_epoch_end=lambda epoch, logs: seconds.append(round(time.perf_counter() - begun[-1], 3)),
+    )
+
+
+def _plain(warmed) -> dict[str, float]:
+    """Return what the warm-up measured of a bucket as plain values, for JSON."""
+    bucket = warmed.bucket
+    shape = {"size": bucket.size, "batch": bucket.batch, "duplicates": bucket.duplicates}
+    times = {"compile_seconds": warmed.compile_seconds, "step_seconds": warmed.step_seconds}
+    return shape | times | {"peak_bytes": warmed.peak_bytes}
+
+
+def _finish(config, model, test, train, history, seconds, speed, on_its_own=False) -> kms.SizeReport:
     """Save, evaluate and write the results; on its own means without the other workers, who do not take part."""
     path = pathlib.Path(config.output) / "model.keras"
     model.save(path)
     if on_its_own:
         model = keras.models.load_model(path)
     report = evaluate(model, test, train, config)
-    write_results(config, train, model, history, report, seconds)
+    write_results(config, train, model, history, report, seconds, speed)
     return report
 
 

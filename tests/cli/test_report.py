@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import pytest
 
@@ -60,6 +61,16 @@ def test_table_figures_and_picture_are_written(runs, tmp_path):
     assert [(row["name"], row["size"], row["calibrated"]) for row in rows][-1] == ("b+ (second)", "32", "0.9525")
     assert (out / "accuracy_by_size.png").read_bytes().startswith(b"\x89PNG")
     assert len(json.loads((out / "reports.json").read_text())) == 2
+    assert "95.2 % [94.2, 96.2]" in (out / "report.html").read_text()
+
+
+def test_without_jinja2_all_but_the_page_can_be_had(runs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert mixsize_report(*runs, f"--output={tmp_path / 'out'}", "--html") == 2
+    assert "keras_mixsize[report]" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert mixsize_report(*runs, f"--output={tmp_path / 'out'}") == 0
+    assert "no report.html" in capsys.readouterr().out
+    assert not (tmp_path / "out/report.html").exists() and (tmp_path / "out/comparison.md").exists()
 
 
 @pytest.mark.parametrize(

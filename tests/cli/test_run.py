@@ -35,7 +35,10 @@ def test_it_leaves_configuration_versions_fingerprint_and_results(finished):
     assert results["plan_fingerprint"] == kms.Plan(regime, num_examples=512, seed=3).fingerprint()
     assert results["config"]["seed"] == 3 and results["versions"]["keras"]
     assert results["steps"] == results["steps_per_epoch"] == regime.steps_per_epoch(512)
-    assert "accuracy_16" in results["history"]
+    assert "accuracy_16" in results["history"] and results["damaged"] == []
+    warmed = {(each["size"], each["batch"]) for each in results["warm_up"] if each["step_seconds"] > 0}
+    assert warmed == {(16, 64), (24, 32)} and len(results["epoch_seconds"]) == 1
+    assert {file.name for file in (finished / "examples").iterdir()} == {"16x64x1.png", "24x32x1.png"}
     assert [row["size"] for row in results["report"]["rows"]] == [16, 24]
 
 
