@@ -121,8 +121,8 @@ def spread(copies: np.ndarray, replicas: int, *, summed: bool) -> list[np.ndarra
     if summed:
         total = copies.sum(axis=0, dtype=copies.dtype)
         return [total, *[np.zeros_like(total)] * (replicas - 1)]
-    whole = len(copies) == 1 or not np.issubdtype(copies.dtype, np.inexact)
-    return [copies[0] if whole else copies.mean(axis=0, dtype=copies.dtype)] * replicas
+    whole = len(copies) == 1 or not tf.as_dtype(copies.dtype).is_floating  # to NumPy bfloat16 is no float
+    return [copies[0] if whole else copies.mean(axis=0, dtype=np.float64).astype(copies.dtype)] * replicas
 
 
 def pack_copies(copies: Sequence[np.ndarray], *, summed: bool) -> np.ndarray:

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ import tensorflow as tf
 from keras_mixsize.internals import checkpoint_values
 
 STATE, FACTS = "state", "facts.json"
+_NAME = re.compile(r"step-\d{10}")  # other names, such as those of copies, are the user's
 WRITE_ERRORS = (OSError, tf.errors.OpError)  # a full disk is either, depending on who meets it
 
 
@@ -113,7 +115,8 @@ def newest(directory: str | os.PathLike) -> Checkpoint | None:
 
 def paths(directory: str | os.PathLike) -> list[pathlib.Path]:
     """Return the folders of the checkpoints in a directory, oldest first."""
-    return sorted(path for path in pathlib.Path(directory).glob("step-*") if path.is_dir())
+    found = pathlib.Path(directory).glob("step-*")
+    return sorted(path for path in found if _NAME.fullmatch(path.name) and path.is_dir())
 
 
 def prune(directory: str | os.PathLike, keep: int) -> None:
@@ -124,10 +127,12 @@ def prune(directory: str | os.PathLike, keep: int) -> None:
 
 def remove_unfinished(directory: str | os.PathLike) -> None:
     """Remove what a process that was killed while it wrote has left, and put back what it was about to replace."""
-    for path in pathlib.Path(directory).glob(".step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in pathlib.Path(directory).glob(".step-*.old"):
-        _put_back(path, path.with_name(path.stem.removeprefix(".")))
+    for path in pathlib.Path(directory).glob(".step-*"):
+        final = path.with_name(path.stem.removeprefix("."))
+        if _NAME.fullmatch(final.name) and path.suffix == ".tmp":
+            shutil.rmtree(path, ignore_errors=True)
+        elif _NAME.fullmatch(final.name) and path.suffix == ".old":
+            _put_back(path, final)
 
 
 def _write_files(folder: pathlib.Path, values, facts: dict) -> None:

@@ -8,6 +8,10 @@ from __future__ import annotations
 import json
 import re
 
+from keras_mixsize.internals import layers_of
+
+_NEW = "dtype_policy"  # checkpoints of version 0.1.0 lack it
+
 
 def describe_run(model, plan, steps_per_epoch: int) -> dict:
     """Return what must be equal for a run to go on, as JSON holds it."""
@@ -25,6 +29,7 @@ def describe_run(model, plan, steps_per_epoch: int) -> dict:
         "seed": plan.seed,
         "sampling": plan.sampling,
         "steps_per_epoch": steps_per_epoch,
+        _NEW: ", ".join(dict.fromkeys(layer.dtype_policy.name for layer in layers_of(model.network))),
         "model": described[: counted[0]],
         "optimizer": described[counted[0] : sum(counted)],
         "metrics": described[sum(counted) :],
@@ -35,6 +40,7 @@ def describe_run(model, plan, steps_per_epoch: int) -> dict:
 
 def check_run(saved: dict, here: dict, path) -> None:
     """Raise a ValueError that names what differs between two results of `describe_run`."""
+    saved = {_NEW: here[_NEW]} | saved
     names = [name for name in here if here[name] != saved.get(name)]
     if len(names) > 1:
         names = [name for name in names if name != "fingerprint"]  # it covers the others

@@ -18,6 +18,7 @@ import signal
 import threading
 import time
 import warnings
+from typing import NoReturn
 
 import keras
 
@@ -56,8 +57,8 @@ class Resume(keras.callbacks.Callback):
     (`tf.config.experimental.enable_op_determinism`) a run that is killed and resumed gives bitwise the weights and logs
     of one that is not. `epochs` of `fit` are those of the whole run, and its `initial_epoch` counts only for a new one.
 
-    At SIGTERM the running step is finished, the state is saved and the process ends with SystemExit(143). The signal is
-    watched if fit runs in the main thread.
+    At SIGTERM the running step is finished, the state is saved and the process ends with SystemExit(143), or with
+    SystemExit(74) and a warning if it could not be saved. The signal is watched if fit runs in the main thread.
 
     Of several workers (MultiWorkerMirroredStrategy) the first reads and writes the directory, the state of all of them;
     it sends the others what it read. A SIGTERM to one of them stops all. The run may go on with another number of
@@ -142,7 +143,7 @@ class Resume(keras.callbacks.Callback):
         """Watch for SIGTERM and write in a thread while the block runs.
 
         Raises:
-            SystemExit: SIGTERM came; the state is saved.
+            SystemExit: SIGTERM came; 143 if the state is saved, 74 if it could not be.
         """
         self._saved_position, self._saved_time = self._progress.position, time.monotonic()
         self._writer = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="Resume")
@@ -151,7 +152,7 @@ class Resume(keras.callbacks.Callback):
                 yield
         finally:
             self._writer = None
-            self._finish_writing()
+            self._finish_writing("training has ended")
 
     def _read(self) -> checkpoints.Checkpoint | None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -164,24 +165,27 @@ class Resume(keras.callbacks.Callback):
 
     # Called by Keras
 
+    def on_train_begin(self, logs=None):
+        """Undo what other callbacks have reset or set anew."""
+        if self._restored is not None:
+            self._assign()
+
     def on_epoch_begin(self, epoch, logs=None):
         """Undo what the beginning of a resumed epoch has reset: metrics, and what other callbacks did once before."""
-        if self._restored is not None:
-            kept = len(self._run["model"]) + len(self._run["optimizer"])
-            self._assign(None if self._progress.done else kept)  # a new epoch has new metrics
+        if self._restored is not None and self._progress.done:  # what they do to a new epoch is to stay
+            self._assign()
         self._restored = None
 
     def on_train_batch_begin(self, batch, logs=None):
         """Save what the last step left, if it is time to; all callbacks have seen that step.
 
         Raises:
-            SystemExit: SIGTERM came; the state is saved.
+            SystemExit: SIGTERM came; 143 if the state is saved, 74 if it could not be.
         """
         done, position = self._progress.done + batch, self._progress.position + batch
         terminated, waited = self._agreement.any(position, self._terminated, self._has_waited())
         if terminated:
-            self._save(wait=True)
-            raise SystemExit(128 + signal.SIGTERM)
+            self._save_and_exit()
         unsaved = position - self._saved_position
         if (waited and unsaved > 0) or (self.every_steps is not None and unsaved >= self.every_steps):
             self._save()  # waits for the write before, because every_steps is a promise
@@ -200,9 +204,10 @@ class Resume(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         """Save the end, so that a fit with more epochs goes on from it."""
-        self._save(wait=True)
         if self._terminated:
-            raise SystemExit(128 + signal.SIGTERM)
+            self._save_and_exit()
+        self._save()
+        self._wait("training has ended")
 
     # Saving
 
@@ -216,8 +221,17 @@ class Resume(keras.callbacks.Callback):
         waited = time.monotonic() - self._saved_time >= 60 * (self.every_minutes or float("inf"))
         return waited and self._workers.is_chief and (self._writing is None or self._writing.done())
 
-    def _save(self, wait: bool = False) -> None:
-        self._finish_writing()
+    def _save_and_exit(self) -> NoReturn:
+        self._save()
+        saved = self._wait("the process ends at SIGTERM, and the steps since the last checkpoint are lost")
+        raise SystemExit(128 + signal.SIGTERM if saved else os.EX_IOERR)
+
+    def _wait(self, otherwise: str) -> bool:
+        """Return whether the first worker has written; all wait, for a scheduler that sees one end kills the others."""
+        return self._workers.share(lambda: self._finish_writing(otherwise))
+
+    def _save(self) -> None:
+        self._finish_writing("training goes on, and the next one is tried when it is due")
         progress = self._now()
         self._saved_position, self._saved_time = progress.position, time.monotonic()
         state = gather_copies(self._workers, self.model.state_variables)
@@ -225,8 +239,6 @@ class Resume(keras.callbacks.Callback):
             summed = [is_summed(variable) for variable in self.model.state_variables]
             facts = {"run": self._run, _PROGRESS: dataclasses.asdict(progress), "callbacks": remember(self._others)}
             self._writing = self._writer.submit(self._write, progress.position, state, summed, facts)
-        if wait:  # all of them: a scheduler that sees one end kills the others, and with the first its write
-            self._workers.share(self._finish_writing)
 
     def _write(self, position: int, state, summed, facts: dict) -> None:
         values = [pack_copies(copies, summed=sums) for copies, sums in zip(state, summed)]
@@ -237,19 +249,22 @@ class Resume(keras.callbacks.Callback):
             checkpoints.write(self.directory, position, values, facts)
         checkpoints.prune(self.directory, self.keep)
 
-    def _finish_writing(self) -> None:
+    def _finish_writing(self, otherwise: str) -> bool:
+        """Wait for the running write, if there is one, and return whether it is well; say what follows otherwise."""
         writing, self._writing = self._writing, None
         if writing is None:
-            return
+            return True
         try:
             writing.result()
         except checkpoints.WRITE_ERRORS as error:
             reason = str(error).splitlines()[0]
             warnings.warn(
-                f"no checkpoint was written to {self.directory} ({reason}); training goes on, and the next one is "
-                f"tried when it is due; the last is {self.last_checkpoint}",
+                f"no checkpoint was written to {self.directory} ({reason}); {otherwise}; the last is "
+                f"{self.last_checkpoint}",
                 stacklevel=2,
             )
+            return False
+        return True
 
     def _assign(self, first: int | None = None) -> None:
         variables, values = self.model.state_variables[:first], self._restored.values[:first]

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -107,6 +108,14 @@ def test_copies_for_other_replicas_keep_their_sum_or_mean(summed, replicas):
     expected = copies.sum(0) if summed else copies.mean(0)
     assert len(spread) == replicas and spread.dtype == np.float32
     np.testing.assert_array_equal(spread.sum(0) if summed else spread.mean(0), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_copies_of_16_bits_for_other_replicas_keep_their_mean(dtype):
+    copies = np.array([[1, 60000], [3, 50000]], dtype)  # whose sum is infinite in float16
+    (spread,) = spread_copies(copies, 1, summed=False)
+    assert spread.dtype == dtype
+    np.testing.assert_array_equal(spread, copies.astype(np.float64).mean(0).astype(dtype))
 
 
 def test_equal_copies_are_packed_into_one_unless_they_are_summed():

@@ -43,6 +43,19 @@ def test_a_checkpoint_of_the_same_number_is_replaced(tmp_path):
     assert checkpoints.newest(tmp_path).values == [2]
 
 
+@pytest.mark.parametrize("name", ["step-0000000030.bak", "step-0000000030 (copy)", "step-30", "step-best"])
+def test_folders_of_other_names_are_left_alone(tmp_path, name):
+    others = [tmp_path / name, tmp_path / f".{name}.tmp", tmp_path / f".{name}.old"]
+    for other in others:
+        other.mkdir()
+    for step in (1, 2):
+        checkpoints.write(tmp_path, step, [np.int64(step)], {})
+    checkpoints.remove_unfinished(tmp_path)
+    checkpoints.prune(tmp_path, keep=1)
+    assert [path.name for path in checkpoints.paths(tmp_path)] == ["step-0000000002"]
+    assert checkpoints.newest(tmp_path).step == 2 and all(other.is_dir() for other in others)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

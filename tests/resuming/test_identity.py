@@ -2,6 +2,7 @@
 
 import copy
 
+import keras
 import pytest
 from networks import compiled, tiny_network
 
@@ -45,6 +46,19 @@ def test_another_network_is_named_by_its_first_other_variable(described, one_buc
     fewer["optimizer"].pop()
     counts = len(fewer["optimizer"]), len(described["optimizer"])
     assert "optimizer had {} variables and has {}".format(*counts) in message_of(fewer, described)
+
+
+def test_another_dtype_policy_is_named(described, one_bucket):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        here = describe(one_bucket)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert "dtype_policy was 'float32' and is 'mixed_bfloat16'" in message_of(described, here)
+
+
+def test_a_checkpoint_of_before_dtype_policies_were_noted_goes_on(described):
+    check_run({name: value for name, value in described.items() if name != "dtype_policy"}, described, "run/1")
 
 
 def test_a_checkpoint_that_lacks_a_fact_is_of_another_run(described):

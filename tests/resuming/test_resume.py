@@ -146,6 +146,8 @@ def test_what_other_callbacks_do_at_an_epochs_begin_is_not_done_twice(quick, tmp
     model = fresh()
     fit(model, quick, tmp_path, decay())
     assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(0.05 / 4)
+    fit(model, quick, tmp_path, decay(), epochs=3)  # the run had ended, and the new epoch begins with its own rate
+    assert float(model.optimizer.learning_rate.numpy()) == pytest.approx(0.05 / 8)
 
 
 def test_early_stopping_remembers(quick, tmp_path):
@@ -237,6 +239,13 @@ def test_a_full_disk_costs_one_checkpoint_and_training_goes_on(quick, tmp_path, 
         fit(model, quick, tmp_path, epochs=1, every_steps=4, keep=9)
     names = [checkpoint.name[-2:] for checkpoint in checkpoints.paths(tmp_path)]
     assert model.position == 19 and names == ["04", "12", "16", "19"]
+
+
+def test_sigterm_on_a_full_disk_says_that_nothing_was_saved(quick, tmp_path, monkeypatch):
+    failing(monkeypatch, times=[2, 3])
+    with pytest.raises(SystemExit) as ended, pytest.warns(UserWarning, match="SIGTERM, and the steps .* are lost"):
+        fit(fresh(), quick, tmp_path, At(7, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert ended.value.code == 74 and checkpoints.newest(tmp_path).step == 4
 
 
 def test_a_damaged_newest_checkpoint_costs_one_interval(quick, tmp_path):
