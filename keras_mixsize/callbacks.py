@@ -2,8 +2,7 @@
 
 Nothing is defined here; the rooms are `resuming` and `evaluation`.
 
-    resume = callbacks.Resume("run/")
-    validate = callbacks.ValidateSizes(test, sizes=[16, 24, 32])
+    model.fit(train, epochs=200, callbacks=[ValidateSizes(test, sizes=[16, 24, 32]), Resume("run/")])
 """
 
 from keras_mixsize.evaluation.validation import ValidateSizes

@@ -3,8 +3,9 @@
 That holds by itself for a mean over rows, but neither for a sum nor for a mean over weights. Used by `step`, when it
 accumulates; neighbour: `gradients`.
 
+    losses = losses_of_outputs(keras.losses.MeanSquaredError(reduction="sum"), ["scores"])
     weights = weights_for_parts(losses, None, rows=32, parts=2)
-    with sums_for_parts(losses): ...            # the loss of each part, given its rows of the weights
+    with sums_for_parts(losses, None): ...          # the loss of each part, given its rows of the weights
 """
 
 from __future__ import annotations
