@@ -76,6 +76,10 @@ CASES = {  # what each prints begins with
     "BytesSource": (kms.sources.BytesSource([b""] * 10, LABELS[:10]), "BytesSource(10 images"),
     "DamagePolicy": (kms.sources.DamagePolicy("skip"), "DamagePolicy("),
     "Resume": (kms.callbacks.Resume("run"), "Resume('run', every_steps=None, every_minutes=5.0, keep=3)"),
+    "ValidateSizes": (
+        kms.callbacks.ValidateSizes((np.zeros((2, 8, 8, 1), np.uint8), np.zeros(2, int)), [16, 8]),
+        "ValidateSizes(sizes=[8, 16], calibrated=False, every=1)",
+    ),
     "MixSizeDataset": (
         kms.MixSizeDataset.from_arrays(IMAGES, LABELS, regime=kms.Regime.fixed(16, 8)),
         "<MixSizeDataset of",

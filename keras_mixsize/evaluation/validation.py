@@ -85,6 +85,9 @@ class ValidateSizes(keras.callbacks.Callback):
         self._calibrator: Calibrator | None = None
         self._step = None
 
+    def __repr__(self) -> str:
+        return f"ValidateSizes(sizes={self.sizes}, calibrated={self._calibrate is not None}, every={self.every})"
+
     @property
     def trace_count(self) -> int:
         """How many times the step of validation was traced since training began."""
