@@ -3,7 +3,8 @@
     python benchmarks/server_bodies.py --exported=runs/serve/exported --output=docs/benchmarks/server_bodies.json
 
 Both servers run all the time; turns alternate between them. Health is asked every 20 ms meanwhile, of the server whose
-turn it is. `--seconds` is the length of a turn. See `plain_kserve`.
+turn it is, from the clients' own process, so that 50 busy clients delay the probe, too.
+`--seconds` is the length of a turn. See `plain_kserve`.
 """
 
 import base64
@@ -30,6 +31,7 @@ PYTHON = flags.DEFINE_string("python", str(ROOT / ".venv-serving/bin/python"), "
 CLIENTS = flags.DEFINE_list("clients", ["1", "4", "50"], "Connections at a time.")
 SECONDS = flags.DEFINE_float("seconds", 5.0, "Of a turn.", lower_bound=0.5)
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Turns of each server.", lower_bound=1)
+KINDS = flags.DEFINE_list("kinds", ["file", "array"], "Parts of the names of the kinds.")
 OUTPUT = flags.DEFINE_string("output", "runs/server_bodies.json", "File for the figures.")
 FILES, ARRAYS = {"1 kB": 20, "100 kB": 200, "5 MB": 1450}, {"0.1 MB": 1, "1 MB": 10, "10 MB": 100}  # side; images
 SIDE = 180  # of an array's images
@@ -126,6 +128,7 @@ def running(*command: str):
 def main(_):
     exported = pathlib.Path(EXPORTED.value).resolve()
     kinds = bodies(load_export().manifest["input"]["channels"])
+    kinds = {name: request for name, request in kinds.items() if any(part in name for part in KINDS.value)}
     version = str(max((folder for folder in exported.iterdir() if folder.name.isdecimal()), key=lambda a: int(a.name)))
     with (
         running("-m", "keras_mixsize", "serve", str(exported), "--port=PORT") as ours,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import dataclasses
 import difflib
 import json
@@ -195,6 +196,8 @@ def file_of(text: str | bytes, where: str) -> bytes:
     data = text if isinstance(text, bytes) else _as_bytes(text, where)
     if is_file(data):
         return data
+    with contextlib.suppress(binascii.Error):  # as most clients send it, without another copy
+        return base64.b64decode(data, validate=True)
     data = b"".join(data.split()).translate(_URL_ALPHABET)
     try:
         return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
