@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 
 from keras_mixsize import internals
 
@@ -27,13 +28,27 @@ def remember(callbacks: Iterable[keras.callbacks.Callback]) -> list[list]:
     return [[type(callback).__name__, _values(callback)] for callback in _remembering(callbacks)]
 
 
-def remind(callbacks: Iterable[keras.callbacks.Callback], remembered: list[list]) -> None:
+def best_weights(callbacks: Iterable[keras.callbacks.Callback]) -> list[list[np.ndarray]]:
+    """Return the weights that each `EarlyStopping` keeps for the end, an empty list if it keeps none."""
+    return [callback.best_weights or [] for callback in _stopping(callbacks)]
+
+
+def has_stopped(callbacks: Iterable[keras.callbacks.Callback]) -> bool:
+    """Return whether an `EarlyStopping` has ended the run, and with its patience of now would have, too."""
+    return any(callback.stopped_epoch > 0 and callback.wait >= callback.patience for callback in _stopping(callbacks))
+
+
+def remind(callbacks: Iterable[keras.callbacks.Callback], remembered: list[list], best=()) -> None:
     """Give callbacks back what `remember` returned of callbacks of the same classes, in the same order.
 
     Args:
         callbacks: of a training that has begun.
         remembered: of an earlier one; where the class is another one the callback is left alone.
+        best: what `best_weights` returned of the earlier one.
     """
+    callbacks = list(callbacks)
+    for callback, weights in zip(_stopping(callbacks), best):
+        callback.best_weights = list(weights) or None
     for callback, (kind, values) in zip(_remembering(callbacks), remembered):
         if type(callback).__name__ == kind:
             internals.remind(callback, values)
@@ -41,6 +56,10 @@ def remind(callbacks: Iterable[keras.callbacks.Callback], remembered: list[list]
 
 def _remembering(callbacks: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
     return [callback for callback in callbacks if internals.remembers(callback)]
+
+
+def _stopping(callbacks: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.EarlyStopping]:
+    return [callback for callback in callbacks if isinstance(callback, keras.callbacks.EarlyStopping)]
 
 
 def _values(callback: keras.callbacks.Callback) -> dict[str, int | float | None]:

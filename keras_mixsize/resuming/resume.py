@@ -27,7 +27,7 @@ from keras_mixsize.distribution.replicas import assign_copies, gather_copies, is
 from keras_mixsize.distribution.workers import Agreement, Workers
 from keras_mixsize.resuming import checkpoints
 from keras_mixsize.resuming.identity import check_run, describe_run
-from keras_mixsize.resuming.remembered import remember, remind
+from keras_mixsize.resuming.remembered import best_weights, has_stopped, remember, remind
 
 _PROGRESS = "place"  # its name in files, since 0.1.0
 _EPOCH_IS_OVER = "the rest of a resumed epoch is done"  # a value of model.stop_training that only Resume sets
@@ -90,6 +90,7 @@ class Resume(keras.callbacks.Callback):
         self._run = self._others = self._restored = None
         self._workers = self._agreement = None
         self._writer = self._writing = None
+        self._end = None
         self._saved_position, self._saved_time = 0, 0.0
         self._terminated = False
 
@@ -102,6 +103,11 @@ class Resume(keras.callbacks.Callback):
         """The folder of the newest checkpoint, or None."""
         found = checkpoints.paths(self.directory)
         return found[-1] if found else None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `EarlyStopping` has ended the run that was restored, so that no more epochs are trained."""
+        return self._restored is not None and has_stopped(self._others)
 
     # Called by MixSizeModel.fit
 
@@ -125,7 +131,7 @@ class Resume(keras.callbacks.Callback):
         self._workers = Workers(model.distribute_strategy)
         self._agreement = Agreement(self._workers)
         found = self._restored = self._workers.share(self._read)
-        self._progress = start
+        self._progress, self._end = start, None
         if found is not None:
             check_run(found.facts["run"], self._run, found.path)
             self._assign()
@@ -185,10 +191,11 @@ class Resume(keras.callbacks.Callback):
         done, position = self._progress.done + batch, self._progress.position + batch
         terminated, waited = self._agreement.any(position, self._terminated, self._has_waited())
         if terminated:
-            self._save_and_exit()
+            self._save(self._snapshot())
+            self._exit()
         unsaved = position - self._saved_position
         if (waited and unsaved > 0) or (self.every_steps is not None and unsaved >= self.every_steps):
-            self._save()  # waits for the write before, because every_steps is a promise
+            self._save(self._snapshot())  # waits for the write before, because every_steps is a promise
         if (
             self._progress.done
             and done + self.model.steps_per_execution >= self._steps
@@ -201,12 +208,18 @@ class Resume(keras.callbacks.Callback):
         if self.model.stop_training is _EPOCH_IS_OVER:
             self.model.stop_training = False
         self._progress = self._now()
+        self._end = self._snapshot()
 
     def on_train_end(self, logs=None):
-        """Save the end, so that a fit with more epochs goes on from it."""
+        """Save what the last epoch left, so that a fit with more epochs goes on from it.
+
+        By now Keras may have put averages (`use_ema`) or the best weights into the model, which are a result and not
+        where to go on.
+        """
+        if self._end is not None:
+            self._save(self._end)
         if self._terminated:
-            self._save_and_exit()
-        self._save()
+            self._exit()
         self._wait("training has ended")
 
     # Saving
@@ -221,8 +234,7 @@ class Resume(keras.callbacks.Callback):
         waited = time.monotonic() - self._saved_time >= 60 * (self.every_minutes or float("inf"))
         return waited and self._workers.is_chief and (self._writing is None or self._writing.done())
 
-    def _save_and_exit(self) -> NoReturn:
-        self._save()
+    def _exit(self) -> NoReturn:
         saved = self._wait("the process ends at SIGTERM, and the steps since the last checkpoint are lost")
         raise SystemExit(128 + signal.SIGTERM if saved else os.EX_IOERR)
 
@@ -230,17 +242,23 @@ class Resume(keras.callbacks.Callback):
         """Return whether the first worker has written; all wait, for a scheduler that sees one end kills the others."""
         return self._workers.share(lambda: self._finish_writing(otherwise))
 
-    def _save(self) -> None:
-        self._finish_writing("training goes on, and the next one is tried when it is due")
-        progress = self._now()
-        self._saved_position, self._saved_time = progress.position, time.monotonic()
+    def _snapshot(self) -> tuple[int, list, dict]:
+        """Return the position, each variable's copies, then the best weights of callbacks, and the facts of now."""
+        progress, best = self._now(), best_weights(self._others)
         state = gather_copies(self._workers, self.model.state_variables)
+        state += [[weight] for weights in best for weight in weights]
+        facts = {"run": self._run, _PROGRESS: dataclasses.asdict(progress), "callbacks": remember(self._others)}
+        return progress.position, state, facts | {"best_weights": [len(weights) for weights in best]}
+
+    def _save(self, snapshot: tuple[int, list, dict]) -> None:
+        self._finish_writing("training goes on, and the next one is tried when it is due")
+        self._saved_position, self._saved_time = snapshot[0], time.monotonic()
         if self._workers.is_chief:
             summed = [is_summed(variable) for variable in self.model.state_variables]
-            facts = {"run": self._run, _PROGRESS: dataclasses.asdict(progress), "callbacks": remember(self._others)}
-            self._writing = self._writer.submit(self._write, progress.position, state, summed, facts)
+            self._writing = self._writer.submit(self._write, *snapshot, summed)
 
-    def _write(self, position: int, state, summed, facts: dict) -> None:
+    def _write(self, position: int, state: list, facts: dict, summed: list[bool]) -> None:
+        summed = summed + [False] * (len(state) - len(summed))
         values = [pack_copies(copies, summed=sums) for copies, sums in zip(state, summed)]
         try:
             checkpoints.write(self.directory, position, values, facts)
@@ -266,10 +284,12 @@ class Resume(keras.callbacks.Callback):
             return False
         return True
 
-    def _assign(self, first: int | None = None) -> None:
-        variables, values = self.model.state_variables[:first], self._restored.values[:first]
-        assign_copies(self._workers, variables, values)
-        remind(self._others, self._restored.facts["callbacks"])
+    def _assign(self) -> None:
+        variables, values = self.model.state_variables, self._restored.values
+        assign_copies(self._workers, variables, values[: len(variables)])
+        facts, best = self._restored.facts, iter(values[len(variables) :])
+        counts = facts.get("best_weights", ())  # checkpoints of version 0.1.0 have none
+        remind(self._others, facts["callbacks"], [[next(best)[0] for _ in range(count)] for count in counts])
 
     @contextlib.contextmanager
     def _watching_sigterm(self):

@@ -72,7 +72,8 @@ class Session:
             return self
         others = [callback for callback in self.callbacks if callback is not self.resume]
         progress = self.resume.restore(model, self.data.plan, self.steps_per_epoch, self.progress, others)
-        return dataclasses.replace(self, progress=progress)
+        epochs = min(self.epochs, progress.epoch) if self.resume.is_over else self.epochs
+        return dataclasses.replace(self, progress=progress, epochs=epochs)
 
     def with_logs(self, *logs: keras.callbacks.Callback) -> Session:
         """Return the same run with callbacks that add to the logs, and so are called before those that read them."""

@@ -47,12 +47,12 @@ def fresh(**options):
     return compiled(tiny_network(dropout=0.3), **options)
 
 
-def fit(model, data, directory, *others, epochs=2, stopped=None, **options):
+def fit(model, data, directory, *others, epochs=2, steps=None, stopped=None, **options):
     """Fit with Resume; a training that is stopped at a step returns None."""
     resume = callbacks.Resume(directory, **{"every_steps": 4} | options)
     others = [*others, At(stopped, stop)]
     with contextlib.suppress(StopError):
-        return model.fit(data, epochs=epochs, verbose=0, callbacks=[resume, *others])
+        return model.fit(data, epochs=epochs, steps_per_epoch=steps, verbose=0, callbacks=[resume, *others])
 
 
 def assert_same_state(one, other):
@@ -158,6 +158,51 @@ def test_early_stopping_remembers(quick, tmp_path):
     model = fresh()
     fit(model, quick, tmp_path, stopping(), epochs=9)
     assert model.position == 4 * 19
+
+
+@pytest.mark.parametrize("stopped", [None, 7])
+@pytest.mark.parametrize("frequency", [pytest.param(None, marks=pytest.mark.slow), 2])
+def test_averages_of_an_ended_run_are_its_result_and_not_where_it_goes_on(quick, tmp_path, frequency, stopped):
+    def averaging():
+        model, options = fresh(), {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": frequency}
+        model.compile(keras.optimizers.SGD(0.05, **options), model.loss)
+        return model
+
+    whole, first, second = averaging(), averaging(), averaging()
+    whole.fit(quick, epochs=2, steps_per_epoch=5, verbose=0)
+    fit(first, quick, tmp_path, steps=5, epochs=1)
+    if stopped:
+        fit(averaging(), quick, tmp_path, steps=5, stopped=stopped, every_steps=1)
+    fit(second, quick, tmp_path, steps=5)
+    assert_same_state(whole, second)
+    again = averaging()
+    assert fit(again, quick, tmp_path, steps=5).history == {}
+    assert_same_state(whole, again)
+
+
+class Losses(keras.callbacks.Callback):
+    """Gives each epoch the loss that a test wants."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["wanted"] = [0.9, 0.1, 0.3, 0.2, 0.8, 0.7][epoch]
+
+
+@pytest.mark.parametrize(
+    "ended, stopped", [(6, 8), (2, None), *[pytest.param(*row, marks=pytest.mark.slow) for row in ((6, 3), (3, None))]]
+)
+def test_the_best_weights_of_before_are_the_result_and_an_ended_run_stays_ended(quick, tmp_path, ended, stopped):
+    def stopping():
+        return Losses(), keras.callbacks.EarlyStopping("wanted", mode="min", patience=3, restore_best_weights=True)
+
+    whole, first, second = fresh(), fresh(), fresh()
+    whole.fit(quick, epochs=6, steps_per_epoch=3, verbose=0, callbacks=stopping())
+    fit(first, quick, tmp_path, *stopping(), steps=3, epochs=ended, stopped=stopped, every_steps=1)
+    assert fit(second, quick, tmp_path, *stopping(), steps=3, epochs=6, every_steps=1).epoch[-1] == 4
+    again = fresh()
+    assert fit(again, quick, tmp_path, *stopping(), steps=3, epochs=9).history == {}
+    for model in (second, again):
+        for one, other in zip(whole.weights, model.weights, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6, err_msg=one.path)
 
 
 def test_validation_and_history_see_whole_epochs_only(quick, small_arrays, tmp_path):
