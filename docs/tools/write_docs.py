@@ -9,6 +9,7 @@ modules `*_blocks.py` beside this one; a test checks that the pages are up to da
 import re
 
 import accuracy_blocks
+import evidence_blocks
 import input_blocks
 import run_blocks
 import serving_blocks
@@ -20,6 +21,7 @@ BLOCKS = {
     "demo-details": accuracy_blocks.demo_details,
     "recipe": accuracy_blocks.recipe,
     "accuracy": accuracy_blocks.accuracy,
+    "evidence": evidence_blocks.evidence,
     "input": input_blocks.input_pipeline,
     "benchmark": step_blocks.step_time,
     "zoo": step_blocks.zoo,
@@ -33,7 +35,7 @@ BLOCKS = {
     "converters": serving_blocks.converters,
     "load": serving_blocks.load,
 }
-PAGES = ("README.md", "docs/results.md", "docs/serving.md", "docs/reliability.md")
+PAGES = ("README.md", "docs/results.md", "docs/method.md", "docs/serving.md", "docs/reliability.md")
 
 
 def filled(text: str) -> str:
