@@ -37,7 +37,7 @@ LOG_LEVEL = flags.DEFINE_enum(
     "log_level",
     "INFO",
     ["DEBUG", "INFO", "WARNING"],
-    "Lines for all requests, for refused and slow ones, or for slow ones alone.",
+    "Lines for all requests, for refused and slow ones, or slow ones.",
     flag_values=FLAGS,
 )
 INSTALL = """kserve is not installed here, and needs other versions of packages than training does:
