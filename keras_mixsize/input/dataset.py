@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import os
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import sources
-from keras_mixsize.arguments import check_count
+from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop
 from keras_mixsize.images.transform import Transform
 from keras_mixsize.input.steps import batches, loader
@@ -113,7 +115,13 @@ class MixSizeDataset(WrappedDataset):
             sampling: `"shuffled"` or `"independent"`, see `Plan`.
             parallel_calls: steps prepared at the same time.
             **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
+
+        Raises:
+            ValueError: no source, or an option that there is not, with the nearest one.
         """
+        _check_source(source)
+        for name in transform:
+            check_choice("option", name, _TRANSFORM)
         plan = Plan(regime, source.num_examples, seed, sampling=sampling, epochs=epochs)
         transform = {"augmentation": _usual_augmentation(source)} | transform
         return cls(source, plan, Transform(**transform), parallel_calls=parallel_calls)
@@ -124,18 +132,28 @@ class MixSizeDataset(WrappedDataset):
         return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
 
     @classmethod
-    def from_folder(
-        cls, path: str | os.PathLike, *, regime: Mixture, channels: int = 3, damage="raise", **options
-    ) -> MixSizeDataset:
-        """Return the training batches of a folder of class folders of JPEG and PNG files; see `sources.folder`."""
-        return cls.from_source(sources.folder(path, channels=channels, damage=damage), regime=regime, **options)
+    def from_folder(cls, path: str | os.PathLike, *, regime: Mixture, **options) -> MixSizeDataset:
+        """Return the training batches of a folder of class folders of images.
+
+        Args:
+            path: the folder.
+            regime: see `from_source`.
+            **options: of `sources.folder`, such as `class_names=`, `damage=` or `cache=`, and of `from_source`.
+        """
+        own, others = _parted(options, sources.folder)
+        return cls.from_source(sources.folder(path, **own), regime=regime, **others)
 
     @classmethod
-    def from_records(
-        cls, path: str | os.PathLike, *, regime: Mixture, channels: int | None = None, damage="raise", **options
-    ) -> MixSizeDataset:
-        """Return the training batches of TFRecord shards, read by index; see `sources.records`."""
-        return cls.from_source(sources.records(path, channels=channels, damage=damage), regime=regime, **options)
+    def from_records(cls, path: str | os.PathLike, *, regime: Mixture, **options) -> MixSizeDataset:
+        """Return the training batches of TFRecord shards, read by index.
+
+        Args:
+            path: of the shards, see `sources.records`.
+            regime: see `from_source`.
+            **options: of `sources.records`, such as `image_key=`, `label_key=` or `class_names=`, and of `from_source`.
+        """
+        own, others = _parted(options, sources.records)
+        return cls.from_source(sources.records(path, **own), regime=regime, **others)
 
     @classmethod
     def from_tfds(
@@ -228,6 +246,29 @@ class MixSizeDataset(WrappedDataset):
                 "evaluate takes steps=, validation data validation_steps="
             )
         return super().cardinality()
+
+
+_TRANSFORM = tuple(field.name for field in dataclasses.fields(Transform))
+
+
+def _parted(options: dict, make: Callable) -> tuple[dict, dict]:
+    """Return the options that a function takes by name, and the others."""
+    known = inspect.signature(make).parameters
+    own = {name: value for name, value in options.items() if name in known}
+    return own, {name: value for name, value in options.items() if name not in known}
+
+
+def _check_source(source) -> None:
+    """Raise a ValueError for what many programs have instead of a source."""
+    if isinstance(source, sources.Source):
+        return
+    remedy = "use sources.ArraySource, folder, records or tfds_source, or a Source of your own"
+    if isinstance(source, (tf.data.Dataset, keras.utils.PyDataset)):
+        remedy = (
+            "it has no examples by number, which the plan asks for; use MixSizeDataset.from_arrays, from_folder, "
+            "from_records or from_tfds on the data that it reads"
+        )
+    raise ValueError(f"source must be a keras_mixsize source, got a {type(source).__name__}: {remedy}")
 
 
 def _usual_augmentation(source: sources.Source):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pictures import write_image, write_shards
 
 import keras_mixsize as kms
 from keras_mixsize.images.rendering import to_float
@@ -298,3 +299,27 @@ def test_a_keras_cv_layer_runs_inside_the_pipeline(small_arrays, name):
     for (changed, _), (unchanged, _) in zip(batches(train, 1), batches(plain, 1)):
         assert changed.shape == unchanged.shape and np.isfinite(changed).all()
         assert np.abs(changed - unchanged).max() > 0.01
+
+
+def test_a_folder_and_shards_take_the_options_of_their_sources(tmp_path):
+    for number in range(4):
+        write_image(tmp_path / "photos" / "ab"[number % 2] / f"{number}.png")
+    (tmp_path / "shards").mkdir()
+    write_shards(tmp_path / "shards", [4], image_key="pixels", label_key="class")
+    regime = kms.Regime.fixed(8, 2)
+    photos = kms.MixSizeDataset.from_folder(tmp_path / "photos", regime=regime, class_names=("b", "a"), dtype="uint8")
+    assert photos.source.class_names == ("b", "a") and photos.transform.dtype == "uint8"
+    keys = {"image_key": "pixels", "label_key": "class"}
+    shards = kms.MixSizeDataset.from_records(f"{tmp_path}/shards/*", regime=regime, seed=3, **keys)
+    assert shards.source.num_examples == 4 and shards.plan.seed == 3
+
+
+def test_an_option_that_there_is_not_is_refused_with_the_nearest(small_arrays):
+    with pytest.raises(ValueError, match="option must be one of .*, got 'augmentaton'; did you mean 'augmentation'"):
+        kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(8, 2), augmentaton=None)
+
+
+@pytest.mark.parametrize("make", [lambda: tf.data.Dataset.range(3), keras.utils.PyDataset, lambda: [1, 2]])
+def test_what_is_no_source_is_refused_with_the_remedy(make):
+    with pytest.raises(ValueError, match="source must be a keras_mixsize source, got a .*: (it has no|use sources)"):
+        kms.MixSizeDataset.from_source(make(), regime=kms.Regime.fixed(8, 2))
