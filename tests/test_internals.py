@@ -392,7 +392,7 @@ def private_names(path, context):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, context):
             name = node.attr
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and context is ast.Store:
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and context is ast.Store:
             name = node.name
         else:
             continue

@@ -190,7 +190,8 @@ def refuse(indices: tf.Tensor, faults: Callable, describe: Callable) -> tf.Tenso
     """
     found = faults(indices, tf.ones_like(indices, tf.bool))
     bad = tf.argmax(found > GOOD)
-    parts = ["image ", describe(indices[bad]), " (index ", tf.strings.as_string(indices[bad]), ") cannot be used: "]
+    name = tf.strings.unicode_transcode(describe(indices[bad]), "UTF-8", "UTF-8")  # or Python could not read the error
+    parts = ["image ", name, " (index ", tf.strings.as_string(indices[bad]), ") cannot be used: "]
     text = tf.strings.join(
         [*parts, tf.gather(FAULTS, found[bad]), "; repair or remove it, or train with damage='skip'"]
     )

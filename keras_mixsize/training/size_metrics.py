@@ -83,15 +83,18 @@ class SizeMetrics:
 
 
 def _like(variable: keras.Variable, size: int) -> keras.Variable:
-    return keras.Variable(
-        "zeros",
-        shape=variable.shape,
-        dtype=variable.dtype,
-        trainable=False,
-        aggregation=variable.aggregation,
-        synchronization=variable.synchronization,
-        name=f"{variable.name}_{size}",
-    )
+    """Return a variable for the state of a size, under its metric's name, by which checkpoints know it."""
+    scope, _, _ = variable.path.rpartition("/")
+    with keras.name_scope(scope.rpartition("/")[2] or "metric"):
+        return keras.Variable(
+            "zeros",
+            shape=variable.shape,
+            dtype=variable.dtype,
+            trainable=False,
+            aggregation=variable.aggregation,
+            synchronization=variable.synchronization,
+            name=f"{variable.name}_{size}",
+        )
 
 
 def _values(variables: list) -> list:

@@ -284,11 +284,6 @@ def test_fewer_examples_than_a_batch_are_refused(small_arrays, regime):
         kms.MixSizeDataset.from_arrays(images[:10], labels[:10], regime=regime)
 
 
-def test_an_unknown_option_is_refused(small_arrays, regime):
-    with pytest.raises(TypeError, match="augmentatoin"):
-        kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, augmentatoin=None)
-
-
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", ["image_map", "batch_map"])
 def test_a_keras_cv_layer_runs_inside_the_pipeline(small_arrays, name):
