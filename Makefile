@@ -56,7 +56,7 @@ $(INSTALLED): requirements.txt setup.py Makefile
 	grep -v '^tensorflow>' requirements.txt > $(VENV)/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check 'tensorflow-cpu>=2.21' -r $(VENV)/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check 'pytest>=9' 'hypothesis>=6.150' 'pytest-xdist>=3.8' 'ruff>=0.15' 'tensorboard>=2.20' \
-		'build>=1.3' 'mypy>=2' 'setuptools>=77' 'simplejpeg>=1.9' 'wheel>=0.45' 'optuna>=5'
+		'build>=1.3' 'mypy>=2' 'setuptools>=77' 'simplejpeg>=1.9' 'wheel>=0.45' 'optuna>=5' 'jinja2>=3.1'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
