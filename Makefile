@@ -1,5 +1,6 @@
 # make demo: the main job on the embedded data.  make test: the tests.  Both set up .venv by themselves, once.
-# make serve: a server of the demo's network with a web page; PORT=8081 for another port, SERVED=FOLDER for another export.
+# make serve: a server of the demo's network with a web page; PORT=8081 for another port, SERVED=FOLDER for another export,
+# GRPC_PORT=8001 for gRPC as well.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +19,7 @@ demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
 
 serve: $(SERVING_INSTALLED) $(if $(filter runs/serve/exported,$(SERVED)),$(SERVED)/1/saved_model.pb)
-	$(SERVING_VENV)/bin/mixsize serve $(SERVED) --port=$(PORT)
+	$(SERVING_VENV)/bin/mixsize serve $(SERVED) --port=$(PORT) $(if $(GRPC_PORT),--grpc_port=$(GRPC_PORT))
 
 runs/serve/exported/1/saved_model.pb: $(TRAINED) $(INSTALLED)
 	@echo "exporting $(TRAINED) for 12, 16, 24 and 32 px"
@@ -60,10 +61,11 @@ $(INSTALLED): requirements.txt setup.py Makefile
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-# KServe needs other versions of packages than the experiments do
+# KServe needs other versions of packages than the experiments do; tritonclient asks it in the tests
 $(SERVING_INSTALLED): Makefile
 	test -d $(SERVING_VENV) || $(PYTHON) -m venv $(SERVING_VENV)
-	$(SERVING_VENV)/bin/pip install --quiet --disable-pip-version-check 'kserve>=0.21' 'tensorflow-cpu>=2.21'
+	$(SERVING_VENV)/bin/pip install --quiet --disable-pip-version-check 'kserve>=0.21' 'tensorflow-cpu>=2.21' \
+		'tritonclient[http,grpc]>=2.60'
 	$(SERVING_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
