@@ -1,6 +1,7 @@
 """Shared test data: small, real images of the embedded set."""
 
 import gc
+import itertools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,14 +18,21 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+COLLECTIVE_KEYS = itertools.count(0, 1000)
+
 # The many objects of the imports stay to the end: a collection that looks at each of them again costs a tenth of a run.
 gc.freeze()
 gc.set_threshold(20_000, 20, 20)
 
 
-@pytest.fixture(scope="session")
-def two_devices():
-    """The names of two devices of this process, for strategies."""
+@pytest.fixture
+def two_devices(monkeypatch):
+    """The names of two devices of this process, for strategies whose collectives have keys of their own.
+
+    TensorFlow numbers the collectives of each strategy from 100 and forgets none of a process (its issue 62790): the
+    first of another test's, of another shape, would be taken for a member of this one's.
+    """
+    monkeypatch.setattr(tf.distribute.MirroredStrategy, "_collective_key_base", next(COLLECTIVE_KEYS))
     return ["CPU:0", "CPU:1"]
 
 
