@@ -15,8 +15,8 @@ import functools
 import inspect
 import os
 from collections.abc import Callable
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -171,6 +171,18 @@ class MixSizeDataset(WrappedDataset):
         return cls.from_source(source, regime=regime, **options)
 
     @classmethod
+    def from_sequence(cls, items: Any, *, regime: Mixture, **options) -> MixSizeDataset:
+        """Return the training batches of any examples by number, such as a list, a PyDataset or a pandas frame.
+
+        Args:
+            items: see `sources.sequence`.
+            regime: see `from_source`.
+            **options: of `sources.sequence`, such as `image_key=` or `label_key=`, and of `from_source`.
+        """
+        own, others = _parted(options, sources.sequence)
+        return cls.from_source(sources.sequence(items, **own), regime=regime, **others)
+
+    @classmethod
     def from_embedded(cls, split: str = "train", *, regime: Mixture, **options) -> MixSizeDataset:
         """Return the training batches of the Fashion-MNIST subset inside the package; see `sources.fashion_mnist`."""
         return cls.from_source(sources.fashion_mnist(split), regime=regime, **options)
@@ -262,8 +274,8 @@ def _check_source(source) -> None:
     """Raise a ValueError for what many programs have instead of a source."""
     if isinstance(source, sources.Source):
         return
-    remedy = "use sources.ArraySource, folder, records or tfds_source, or a Source of your own"
-    if isinstance(source, (tf.data.Dataset, keras.utils.PyDataset)):
+    remedy = "use MixSizeDataset.from_sequence for examples by number, or a source of keras_mixsize.sources"
+    if isinstance(source, tf.data.Dataset):
         remedy = (
             "it has no examples by number, which the plan asks for; use MixSizeDataset.from_arrays, from_folder, "
             "from_records or from_tfds on the data that it reads"

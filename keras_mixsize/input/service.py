@@ -37,6 +37,7 @@ from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.input.steps import loader, step_stream
 from keras_mixsize.sources.array_records import ArrayRecordSource
 from keras_mixsize.sources.encoded import EncodedSource
+from keras_mixsize.sources.sequences import SequenceSource
 
 _service = tf.data.experimental.service
 
@@ -124,8 +125,9 @@ def _check(dataset: MixSizeDataset, servers: Sequence[str], consumers: int, cons
         raise ValueError(f"job must name this run for {consumers} consumers, the same in all of them, got None")
     if dataset.plan.workers != 1:
         raise ValueError("dataset must not be sharded, because consumers= divides its rows; leave out .shard()")
-    if isinstance(dataset.source, ArrayRecordSource):
-        raise ValueError("source must not be ArrayRecord files with a service, because Python reads them; convert them")
+    if isinstance(dataset.source, (ArrayRecordSource, SequenceSource)):
+        name = type(dataset.source).__name__
+        raise ValueError(f"source must be no {name} with a service, because Python reads it; use sources.convert")
     if isinstance(dataset.source, EncodedSource) and dataset.source.damage.action == "skip":
         raise ValueError("damage must be 'raise' with a service; leave damaged images out with sources.convert")
 

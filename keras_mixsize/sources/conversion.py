@@ -129,7 +129,7 @@ def _image(source: Source, index: int, max_side: int | None, quality: int, check
         return (_shrunk(pixels, max_side, quality) if large else tf.io.encode_png(pixels).numpy()), GOOD
     try:
         data = source.read(tf.constant(index, tf.int64))
-    except tf.errors.OpError:
+    except Exception:  # of TensorFlow, or of what gives a `SequenceSource` its items
         return b"", UNREADABLE
     try:
         fault = int(data_fault(data, source.damage.max_pixels)) if check or max_side else GOOD

@@ -314,7 +314,14 @@ def test_an_option_that_there_is_not_is_refused_with_the_nearest(small_arrays):
         kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(8, 2), augmentaton=None)
 
 
-@pytest.mark.parametrize("make", [lambda: tf.data.Dataset.range(3), keras.utils.PyDataset, lambda: [1, 2]])
-def test_what_is_no_source_is_refused_with_the_remedy(make):
-    with pytest.raises(ValueError, match="source must be a keras_mixsize source, got a .*: (it has no|use sources)"):
+@pytest.mark.parametrize(
+    "make, remedy",
+    [
+        (lambda: tf.data.Dataset.range(3), "it has no examples by number"),
+        (keras.utils.PyDataset, "use MixSizeDataset.from_sequence"),
+        (lambda: [1, 2], "use MixSizeDataset.from_sequence"),
+    ],
+)
+def test_what_is_no_source_is_refused_with_the_remedy(make, remedy):
+    with pytest.raises(ValueError, match=f"source must be a keras_mixsize source, got a .*: {remedy}"):
         kms.MixSizeDataset.from_source(make(), regime=kms.Regime.fixed(8, 2))

@@ -105,5 +105,5 @@ def test_a_split_without_labels_is_refused(random_access):
 def test_a_service_is_refused(random_access):
     source = sources.tfds_source("flowers", "train", data_dir=str(random_access), memory_limit=0)
     train = kms.MixSizeDataset.from_source(source, regime=kms.Regime.fixed(16, 4))
-    with pytest.raises(ValueError, match="source must not be ArrayRecord files with a service"):
+    with pytest.raises(ValueError, match="source must be no ArrayRecordSource with a service"):
         service.from_service(train, ["localhost:1"])
