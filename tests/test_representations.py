@@ -72,6 +72,10 @@ CASES = {  # what each prints begins with
     "SmoothLabels": (kms.images.SmoothLabels(10, 0.1), "SmoothLabels(classes=10, amount=0.1)"),
     "BySize": (kms.BySize({16: 2, 32: 9}), "BySize({16: 2, 32: 9})"),
     "RandAugment": (kms.images.RandAugment(layers=1), "RandAugment("),
+    "SequenceSource": (
+        kms.sources.sequence([(IMAGES[0], 0), (IMAGES[1, :8], 1)]),
+        "SequenceSource(2 images, 2 classes)",
+    ),
     "ArraySource": (kms.sources.ArraySource(IMAGES, LABELS), "ArraySource(40 images 16x16x3, "),
     "BytesSource": (kms.sources.BytesSource([b""] * 10, LABELS[:10]), "BytesSource(10 images"),
     "DamagePolicy": (kms.sources.DamagePolicy("skip"), "DamagePolicy("),

@@ -20,7 +20,6 @@ from keras_mixsize.images.step_images import mirror_inputs
 from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.input.steps import loader
 from keras_mixsize.regimes.bucket import Bucket
-from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.regimes.regime import Regime
 
 TrainingImages: TypeAlias = (
@@ -59,7 +58,7 @@ def _drawn_anew(dataset: MixSizeDataset, sizes: Sequence[int]) -> dict[int, tf.d
     """Return what `MixSizeDataset.at_size` gives for each size, with one trace for all of them."""
     batches = {size: dataset.calibration_batch(size) for size in sizes}
     buckets = [Bucket(size, batch, probability=1 / len(batches)) for size, batch in batches.items()]
-    plan = Plan(Regime(buckets), num_examples=dataset.source.num_examples, seed=dataset.plan.seed)
+    plan = dataset.plan.with_regime(Regime(buckets))
     load = loader(dataset.source, plan, dataclasses.replace(dataset.transform, in_step=False))
     specs = [tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)]
     traced = tf.function(lambda bucket, sample: load(bucket, sample, 0), input_signature=specs, autograph=False)

@@ -27,7 +27,8 @@ from keras_mixsize.images.transform import Transform
 from keras_mixsize.input.steps import batches, loader
 from keras_mixsize.internals import WrappedDataset, keras_asks_without_steps
 from keras_mixsize.regimes.mixture import Mixture
-from keras_mixsize.regimes.plan import Plan
+from keras_mixsize.regimes.order import Balanced, Order, Weighted
+from keras_mixsize.regimes.plan import SAMPLING, Plan
 from keras_mixsize.regimes.regime import Regime
 
 
@@ -99,6 +100,7 @@ class MixSizeDataset(WrappedDataset):
         epochs: int | None = None,
         seed: int = 0,
         sampling: str = "shuffled",
+        sampling_weights: np.ndarray | None = None,
         parallel_calls: int = tf.data.AUTOTUNE,
         **transform,
     ) -> MixSizeDataset:
@@ -112,17 +114,21 @@ class MixSizeDataset(WrappedDataset):
             regime: the buckets and their shares, a `Regime` or a `Schedule`.
             epochs: of the whole run, as `fit` gets them; needed for a schedule of several stages only.
             seed: of the order and of every augmentation.
-            sampling: `"shuffled"` or `"independent"`, see `Plan`.
+            sampling: `"shuffled"` or `"independent"`, see `Plan`; or `"balanced"`: shuffled, and every class as often
+                as every other, see `regimes.Balanced`.
+            sampling_weights: `[num_examples]`, how often each example is drawn in proportion, see `regimes.Weighted`.
             parallel_calls: steps prepared at the same time.
             **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
 
         Raises:
-            ValueError: no source, or an option that there is not, with the nearest one.
+            ValueError: no source, an option that there is not, with the nearest one, or weights that do not fit.
         """
         _check_source(source)
         for name in transform:
             check_choice("option", name, _TRANSFORM)
-        plan = Plan(regime, source.num_examples, seed, sampling=sampling, epochs=epochs)
+        order = _order_of(source, sampling, sampling_weights)
+        steps = "shuffled" if sampling == "balanced" else sampling
+        plan = Plan(regime, source.num_examples, seed, sampling=steps, epochs=epochs, order=order)
         transform = {"augmentation": _usual_augmentation(source)} | transform
         return cls(source, plan, Transform(**transform), parallel_calls=parallel_calls)
 
@@ -222,7 +228,7 @@ class MixSizeDataset(WrappedDataset):
         """
         check_count("size", size)
         batch = self.calibration_batch(size) if batch is None else batch
-        plan = Plan(Regime.fixed(size, batch), num_examples=self.source.num_examples, seed=self.plan.seed)
+        plan = self.plan.with_regime(Regime.fixed(size, batch))
         return self._changed(plan=plan, start=0, transform=dataclasses.replace(self.transform, in_step=False))
 
     def calibration_batch(self, size: int) -> int:
@@ -281,6 +287,20 @@ def _check_source(source) -> None:
             "from_records or from_tfds on the data that it reads"
         )
     raise ValueError(f"source must be a keras_mixsize source, got a {type(source).__name__}: {remedy}")
+
+
+def _order_of(source: sources.Source, sampling: str, weights: np.ndarray | None) -> Order | None:
+    """Return the order of the examples that `from_source` is asked for, None for each once."""
+    check_choice("sampling", sampling, (*SAMPLING, "balanced"))
+    if sampling == "balanced":
+        if weights is not None:
+            raise ValueError("sampling_weights must be None with sampling='balanced', which sets them; choose one")
+        return Balanced(source.labels)
+    if weights is None:
+        return None
+    if np.shape(weights) != (source.num_examples,):
+        raise ValueError(f"sampling_weights must be {source.num_examples} numbers, got the shape {np.shape(weights)}")
+    return Weighted(weights)
 
 
 def _usual_augmentation(source: sources.Source):

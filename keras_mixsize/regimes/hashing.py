@@ -61,11 +61,14 @@ def seed_key(seed: int) -> np.ndarray:
 
 
 class Grid(NamedTuple):
-    """The smallest nearly square grid of whole rows that holds so many items: integers, or uint32 tensors."""
+    """The smallest nearly square grid of whole rows that holds so many items.
 
-    items: int
-    rows: int
-    columns: int
+    Its numbers are integers, or uint32 arrays or tensors of a grid for each index.
+    """
+
+    items: Any
+    rows: Any
+    columns: Any
 
     @classmethod
     def of(cls, count: int) -> Grid:
@@ -117,10 +120,15 @@ def shuffled(index: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     Returns:
         int64 array of `index`'s shape; over all indices of one key, a permutation.
     """
+    return shuffled_in(index, Grid.of(count), key)
+
+
+def shuffled_in(index: np.ndarray, grid: Grid, key: np.ndarray) -> np.ndarray:
+    """Return `shuffled` of the items of a grid, or of a grid for each index."""
     index = np.asarray(index, np.uint32)
     keys = np.broadcast_to(key, index.shape)
-    grid = Grid.of(count)
     target = scramble(index, grid, keys)
-    while (outside := target >= count).any():
-        target[outside] = scramble(target[outside], grid, keys[outside])
+    while (outside := target >= grid.items).any():
+        own = Grid(*(part[outside] if isinstance(part, np.ndarray) else part for part in grid))
+        target[outside] = scramble(target[outside], own, keys[outside])
     return target.astype(np.int64)

@@ -2,7 +2,7 @@
 
 Every process computes the same plan without communication, and the whole input state is one integer, the step.
 NumPy only; `input.drawing` draws the same numbers inside the input graph from the same functions of `hashing`.
-Neighbours: `schedule` (a regime for each stage of the run), `stretch` (its blocks of steps).
+Neighbours: `schedule` (a regime for each stage of the run), `stretch` (its blocks of steps), `order` (its examples).
 
     plan = Plan(regime, num_examples=50_000, seed=0)
     step = plan.at(123_456)                       # at once, without replaying earlier steps
@@ -22,11 +22,12 @@ from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.regimes.bucket import Bucket
 from keras_mixsize.regimes.hashing import fold, seed_key, shuffled
 from keras_mixsize.regimes.mixture import Mixture
+from keras_mixsize.regimes.order import NUMPY, Once, Order
 from keras_mixsize.regimes.stretch import Stretch, stretches_of
 
 SAMPLING = ("shuffled", "independent")
-BUCKETS, SAMPLES, IMAGES = 1, 2, 3  # streams of randomness that must not meet
-_CHUNK = 1 << 20  # steps summed at once for sampling="independent"
+BUCKETS, IMAGES = 1, 3  # streams of randomness, apart from those of `order`
+_CHUNK = 1 << 16  # steps whose sum of batches is kept, for sampling="independent"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +75,12 @@ class Plan:
             in a shuffled order; of a schedule each block of so many steps, counted from its stage's first step.
             `"independent"` draws every step separately.
         epochs: of the whole run; needed for a schedule of several stages only, because they are shares of its steps.
+        order: of the examples; each once in every pass unless given. With another one a pass is still `num_examples`
+            samples, which may be of some examples more than of others.
 
     Raises:
-        ValueError: an argument out of range, fewer examples than a batch, or a schedule without epochs.
+        ValueError: an argument out of range, fewer examples than a batch, a schedule without epochs, or an order of
+            another number of examples.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Plan:
         *,
         sampling: str = "shuffled",
         epochs: int | None = None,
+        order: Order | None = None,
     ):
         check_choice("sampling", sampling, SAMPLING)
         _check_epochs(regime, epochs)
@@ -98,11 +103,14 @@ class Plan:
             )
         if num_examples > 2**31:
             raise ValueError(f"num_examples must be at most 2^31, got {num_examples}")
+        if order is not None and order.num_examples != num_examples:
+            raise ValueError(f"order must be of the {num_examples} examples, got one of {order.num_examples}")
         self.key = seed_key(seed)
         self.regime = regime
         self.num_examples = int(num_examples)
         self.seed = int(seed)
         self.sampling = sampling
+        self.order = Once(self.num_examples) if order is None else order
         self.epochs = None if epochs is None else int(epochs)
         self.worker, self.workers = 0, 1
         self.steps_per_epoch = regime.steps_per_epoch(num_examples)
@@ -112,16 +120,18 @@ class Plan:
 
     def _remember_blocks(self) -> None:
         self._block = functools.lru_cache(maxsize=4)(self._draw_block)
+        self._chunk_starts = [0]  # samples before each chunk of steps, as far as they were asked for
 
     def __getstate__(self) -> dict:
-        return {name: value for name, value in vars(self).items() if name != "_block"}  # a memory cannot be pickled
+        memories = ("_block", "_chunk_starts")
+        return {name: value for name, value in vars(self).items() if name not in memories}
 
     def __setstate__(self, state: dict) -> None:
         vars(self).update(state)
         self._remember_blocks()
 
     def __repr__(self) -> str:
-        settings = f"num_examples={self.num_examples}, seed={self.seed}, sampling={self.sampling!r}"
+        settings = f"num_examples={self.num_examples}, seed={self.seed}, sampling={self.sampling_words!r}"
         settings += f", epochs={self.epochs}" if self.is_scheduled else ""
         slice_of = f", worker={self.worker} of {self.workers}" if self.workers > 1 else ""
         return f"Plan({str(self.regime)!r}, {settings}{slice_of})"
@@ -130,6 +140,15 @@ class Plan:
     def is_scheduled(self) -> bool:
         """Whether the regime changes during the run, at shares of its steps, and the plan is for its epochs only."""
         return len(self.regime.stages) > 1
+
+    @property
+    def sampling_words(self) -> str:
+        """How steps and examples are drawn: `sampling`, and the name of the order if it is not each once."""
+        return self.sampling + (f", {self.order.name}" if self.order.digest else "")
+
+    def with_regime(self, regime: Mixture) -> Plan:
+        """Return the plan of the same examples, in the same order, for other steps."""
+        return Plan(regime, self.num_examples, self.seed, order=self.order)
 
     def shard(self, worker: int, workers: int) -> Plan:
         """Return the same plan as one of several workers sees it: its contiguous slice of every step's indices.
@@ -144,14 +163,15 @@ class Plan:
         check_count("workers", workers)
         if worker not in range(workers):
             raise ValueError(f"worker must lie in [0, {workers}), got {worker!r}")
-        sharded = Plan(self.regime, self.num_examples, self.seed, sampling=self.sampling, epochs=self.epochs)
+        settings = {"sampling": self.sampling, "epochs": self.epochs, "order": self.order}
+        sharded = Plan(self.regime, self.num_examples, self.seed, **settings)
         sharded.worker, sharded.workers = worker, workers
         return sharded
 
     def at(self, step: int) -> Step:
         """Return what step number `step` trains on, without going through earlier steps.
 
-        Only `sampling="independent"` has to add up the batches of earlier blocks, which takes milliseconds.
+        Only `sampling="independent"` has to add up the batches of earlier steps, each once in the life of a plan.
         """
         if not isinstance(step, (int, np.integer)) or step < 0:
             raise ValueError(f"step must be at or above 0, got {step}")
@@ -173,8 +193,7 @@ class Plan:
 
     def samples(self, stream: np.ndarray) -> np.ndarray:
         """Return the examples at positions of the endless stream of samples: int64, of `stream`'s shape."""
-        passes, positions = np.divmod(stream, self.num_examples)
-        return shuffled(positions, self.num_examples, fold(self.key, SAMPLES, passes.astype(np.uint32)))
+        return self.order.draw(np.asarray(stream), self.key, NUMPY)[0]
 
     def buckets(self, steps: np.ndarray) -> np.ndarray:
         """Return the index of the bucket in `regime.buckets` for each step: int64 `[N]` from integers `[N]`."""
@@ -211,17 +230,24 @@ class Plan:
             ends = [min(stretch.start, step) for stretch in self.stretches[1:]] + [step]
             steps = [max(end - stretch.start, 0) for stretch, end in zip(self.stretches, ends)]
             return sum(count // each.block_steps * each.block_samples for each, count in zip(self.stretches, steps))
-        chunks = (np.arange(low, min(low + _CHUNK, step)) for low in range(0, step, _CHUNK))
-        return sum(int(self.batches[self.buckets(chunk)].sum()) for chunk in chunks)
+        starts, (chunk, _) = self._chunk_starts, divmod(step, _CHUNK)
+        while len(starts) <= chunk:
+            starts.append(starts[-1] + self._samples_of((len(starts) - 1) * _CHUNK, len(starts) * _CHUNK))
+        return starts[chunk] + self._samples_of(chunk * _CHUNK, step)
+
+    def _samples_of(self, first_step: int, end: int) -> int:
+        """Return how many samples some steps take."""
+        return int(self.batches[self.buckets(np.arange(first_step, end))].sum())
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that are equal for equal plans, whatever the worker.
 
-        They cover the regime, the number of examples, seed, sampling, a schedule's epochs, and the first block of every
-        stretch as drawn here, so that workers whose libraries draw differently would not agree.
+        They cover the regime, the number of examples, seed, sampling, order, a schedule's epochs, and the first block
+        of every stretch as drawn here, so that workers whose libraries draw differently would not agree.
         """
         settings = [self.regime.to_json(), self.num_examples, self.seed, self.sampling]
         settings += [self.epochs] if self.is_scheduled else []
+        settings += [self.order.digest] if self.order.digest else []
         digest = hashlib.sha256(json.dumps(settings).encode())
         for stretch in self.stretches:
             order, starts = self._block(stretch.start, stretch.block_steps)

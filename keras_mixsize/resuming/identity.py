@@ -27,7 +27,7 @@ def describe_run(model, plan, steps_per_epoch: int) -> dict:
         "epochs": plan.epochs if plan.is_scheduled else None,  # more of a single regime are the same run
         "num_examples": plan.num_examples,
         "seed": plan.seed,
-        "sampling": plan.sampling,
+        "sampling": plan.sampling_words,
         "steps_per_epoch": steps_per_epoch,
         _NEW: ", ".join(dict.fromkeys(layer.dtype_policy.name for layer in layers_of(model.network))),
         "model": described[: counted[0]],

@@ -83,7 +83,7 @@ class Session:
         """Return what must be the same on all workers, by name, most telling first."""
         plan, resume = self.data.plan, self.resume
         settings = {"regime": str(plan.regime), "num_examples": plan.num_examples, "seed": plan.seed}
-        settings |= {"sampling": plan.sampling, "the plan's fingerprint": plan.fingerprint()}
+        settings |= {"sampling": plan.sampling_words, "the plan's fingerprint": plan.fingerprint()}
         saves = None if resume is None else (resume.every_steps, resume.every_minutes)
         start = {"position": self.progress.position, "initial_epoch": self.progress.epoch}
         length = {"steps_per_epoch": self.steps_per_epoch, "epochs": self.epochs}

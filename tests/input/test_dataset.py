@@ -154,6 +154,48 @@ def test_a_schedule_without_epochs_is_refused(small_arrays, regime):
         kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Schedule.finish(regime))
 
 
+@pytest.mark.parametrize(
+    "options", [{"sampling": "balanced"}, {"sampling_weights": np.arange(300)}], ids=["balanced", "weighted"]
+)
+def test_other_orders_of_examples_give_the_planned_batches_from_any_step(small_arrays, options):
+    images, labels = small_arrays[0], np.repeat([0, 1, 2], [250, 40, 10])
+    regime = kms.Regime.parse("16x8x2:0.5,24x12x1:0.5")
+    train = kms.MixSizeDataset.from_arrays(images, labels, regime=regime, seed=7, **options)
+    whole = batches(train, 8)
+    for number, (_, drawn) in enumerate(whole):
+        step = train.plan.at(number)
+        np.testing.assert_array_equal(drawn, np.tile(labels[step.indices], step.bucket.duplicates))
+        if "sampling" in options:
+            counts = np.bincount(drawn, minlength=3) // step.bucket.duplicates
+            assert np.ptp(counts) <= 2  # a batch may cut the rounds of three at both ends
+    assert_equal_batches(batches(train.starting_at(5), 3), whole[5:])
+    assert train.shard(2, 1).plan.order is train.plan.order
+
+
+def test_an_example_that_comes_up_twice_in_a_batch_is_augmented_anew(small_arrays):
+    weights = np.zeros(300)
+    weights[5] = 1
+    train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(16, 16), sampling_weights=weights)
+    images, labels = batches(train, 1)[0]
+    assert (labels == small_arrays[1][5]).all() and len({image.tobytes() for image in images}) > 12
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"sampling": "balance"}, "sampling must be one of 'shuffled', 'independent', 'balanced', got 'balance'; did"),
+        ({"sampling_weights": [1, 2]}, r"sampling_weights must be 300 numbers, got the shape \(2,\)"),
+        (
+            {"sampling_weights": np.ones(300), "sampling": "balanced"},
+            "sampling_weights must be None with sampling='bal",
+        ),
+    ],
+)
+def test_orders_that_do_not_fit_are_refused(small_arrays, options, message):
+    with pytest.raises(ValueError, match=message):
+        kms.MixSizeDataset.from_arrays(*small_arrays, regime=kms.Regime.fixed(8, 8), **options)
+
+
 @pytest.mark.parametrize("name, change", [("image_map", lambda i, s: i[1:]), ("batch_map", lambda i, y, s: (i[1:], y))])
 def test_a_map_that_changes_the_shape_is_refused(small_arrays, regime, name, change):
     train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime, **{name: change})

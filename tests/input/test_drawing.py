@@ -1,5 +1,6 @@
 """The input graph draws the numbers that the plan draws with NumPy, in every stage of a schedule."""
 
+import gc
 import itertools
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 import tensorflow as tf
 
 import keras_mixsize as kms
+from keras_mixsize import regimes
+from keras_mixsize.input import drawing
 from keras_mixsize.input.drawing import draw_bucket, draw_samples, draw_seeds, shuffled_tensor, word
 from keras_mixsize.input.steps import step_stream
 from keras_mixsize.regimes.hashing import shuffled
+from keras_mixsize.regimes.order import NUMPY
 from keras_mixsize.regimes.plan import Plan
 
 REGIME = kms.Regime.parse("16x16x2:0.5,24x12x1:0.25,32x8x1:0.25")
@@ -49,6 +53,38 @@ def test_each_copy_of_each_example_in_each_pass_has_a_seed_of_its_own(regime):
 
 def test_numbers_are_hashed_modulo_two_to_the_32():
     np.testing.assert_array_equal(word(tf.constant([1, 2**32 + 1, 2**40], tf.int64)), [1, 1, 0])
+
+
+# Other orders
+
+RNG = np.random.default_rng(0)
+ORDERS = {
+    "balanced": regimes.Balanced(RNG.choice(7, 300, p=[0.5, 0.3, 0.1, 0.04, 0.03, 0.02, 0.01])),
+    "weighted": regimes.Weighted(RNG.exponential(size=300) * (RNG.random(300) < 0.9)),
+    "once": regimes.Once(300),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_input_graph_draws_examples_and_turns_in_every_order_as_numpy_does(name):
+    order, stream = ORDERS[name], np.concatenate([np.arange(2000), 10**9 + np.arange(500)])
+    plan = kms.Plan(kms.Regime.fixed(8, 16), 300, seed=5, order=order)
+    drawn = tf.function(lambda stream: draw_samples(plan, stream))(tf.constant(stream))
+    for found, expected in zip(drawn, order.draw(stream, plan.key, NUMPY)):
+        assert found.dtype == tf.int64
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_tables_of_an_order_are_held_once_and_as_long_as_the_order():
+    order = regimes.Weighted(np.arange(1, 301))
+    plan = kms.Plan(kms.Regime.fixed(8, 16), 300, order=order)
+    before = len(drawing._tables)
+    for _ in range(2):
+        draw_samples(plan, tf.range(8, dtype=tf.int64))
+    assert len(drawing._tables) == before + 1
+    del order, plan
+    gc.collect()
+    assert len(drawing._tables) == before
 
 
 # Schedules

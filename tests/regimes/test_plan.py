@@ -13,6 +13,7 @@ from regime_cases import largest_remainder, step_quotas
 
 import keras_mixsize
 from keras_mixsize import Bucket, Plan, Regime
+from keras_mixsize.regimes import plan as plan_module
 
 EXAMPLES = {"cifar": 50_000, "imagenet144": 1_281_167, "imagenet224": 1_281_167}
 MIXED = [f"{family}/{mode}" for family in EXAMPLES for mode in ("b+", "d+", "bd+")]
@@ -241,6 +242,19 @@ def test_a_step_after_a_million_follows_all_samples_before_it(sampling):
     steps = 2**20 + 100
     batches = np.array([bucket.batch for bucket in plan.regime.buckets])
     assert plan.at(steps).first_sample == batches[plan.buckets(np.arange(steps))].sum()
+
+
+def test_the_sums_of_independent_steps_are_made_once_and_those_of_all_steps(monkeypatch):
+    monkeypatch.setattr(plan_module, "_CHUNK", 64)
+    plan = make(sampling="independent")
+    ends = np.concatenate([[0], np.cumsum(plan.batches[plan.buckets(np.arange(1000))])])
+    for step in (700, 3, 64, 128, 999, 65):  # in any order, at and beside where chunks meet
+        assert make(sampling="independent").at(step).first_sample == plan.at(step).first_sample == ends[step]
+    drawn = []
+    draw = plan.buckets
+    monkeypatch.setattr(plan, "buckets", lambda steps: drawn.append(len(steps)) or draw(steps))
+    plan._samples_before(990)
+    assert sum(drawn) < 64
 
 
 # Workers
