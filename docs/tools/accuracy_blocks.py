@@ -1,6 +1,6 @@
-"""The blocks of figures about accuracy: the demo, how its recipe was chosen, and the longer runs beside the paper.
+"""The blocks of figures about accuracy: the demo, and the longer runs beside the paper.
 
-print(demo())       # the table of README.md
+print(demo())       # the first table of the demo in results.md
 """
 
 from figures import interval, machine, read, table
@@ -28,23 +28,6 @@ def demo_details() -> str:
         for report in facts["reports"]
     ]
     return "\n\n".join([*parts, f"The whole run took {facts['seconds']} s. {machine(facts['versions'])}"])
-
-
-def recipe() -> str:
-    """Return what the demo's settings were chosen from."""
-    facts = read("demo/recipe.json")
-    sizes = list(facts["rows"][0]["accuracy"])
-    header = ["regime", "padding", "learning rate", *(f"{size} px" for size in sizes)]
-    rows = [
-        [
-            row["mode"],
-            str(row["padding"]),
-            str(row["learning_rate"]),
-            *(f"{row['accuracy'][size]:.1f}" for size in sizes),
-        ]
-        for row in facts["rows"]
-    ]
-    return table(header, rows)
 
 
 def accuracy() -> str:

@@ -15,8 +15,8 @@ No family is in two splits, and designs that were digitised twice (Times, Palati
 if they lack a letter, have one case only, show signs for letters, or look like another font. Which ones, and the
 split, do not depend on --side. The same package and the same Pillow make the same bytes.
 
-The fonts have free licences of several kinds (OFL, GFL, GPL, ...; see each one's in the package); neither they nor
-their pictures are shipped with keras_mixsize.
+The fonts have free licences of several kinds (OFL, GFL, GPL, ...; see each one's in the package). keras_mixsize ships
+no font, and of these pictures those that embed_glyphs.py takes.
 """
 
 import collections

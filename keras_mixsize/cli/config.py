@@ -81,7 +81,7 @@ class RunConfig:
         check_choice("strategy", self.strategy, STRATEGIES)
         check_choice("sampling", self.sampling, SAMPLING)
         check_choice("damage", self.damage, DAMAGE)
-        regime = self.regime or Regime.preset(self.recipe.regime)
+        regime = self.regime or self.recipe.finished(Regime.preset(self.recipe.regime))
         family = FAMILIES.get(self.recipe.family)
         usual = family.sizes if family else {regime.base.size}
         filled = {

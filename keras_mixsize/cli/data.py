@@ -18,10 +18,11 @@ from keras_mixsize.cli.config import RunConfig
 from keras_mixsize.cli.downloads import check_available
 from keras_mixsize.cli.names import short_name
 from keras_mixsize.images.headers import read_header
-from keras_mixsize.sources import ArraySource, Source, fashion_mnist, folder, records, tfds_source
+from keras_mixsize.sources import ArraySource, Source, fashion_mnist, folder, glyphs, records, tfds_source
 from keras_mixsize.sources.listing import read_listing
 from keras_mixsize.sources.splits import held_out, split_folder
 
+EMBEDDED = {"embedded": fashion_mnist, "glyphs": glyphs}
 TRAIN_FOLDERS = ("train", "training")  # the first that is there, here and below
 TEST_FOLDERS = ("test", "testing", "val", "valid", "validation", "dev", "eval")
 SOME = 100  # images whose headers tell the usual size of a source that has no listing
@@ -39,7 +40,7 @@ def load_source(
     """Return the training or test examples of a data set.
 
     Args:
-        dataset: `embedded`; `fashion_mnist` (with `data_dir` the full set's IDX files, else tfds's); `clipart`
+        dataset: `embedded`; `glyphs`; `fashion_mnist` (with `data_dir` the full IDX files, else tfds's); `clipart`
             (`data_dir` is the folder that make_clipart.py made); `folder:PATH` (see `load_folder`); `records:PATH`
             (with train/ and test/ in it, as `mixsize convert` writes them); or a tfds name.
         split: `train` or `test`.
@@ -52,8 +53,8 @@ def load_source(
         ValueError: `data_dir` is missing, or what the source raises.
         OSError: the data are not here and cannot be downloaded.
     """
-    if dataset == "embedded":
-        return fashion_mnist(split)
+    if dataset in EMBEDDED:
+        return EMBEDDED[dataset](split)
     if dataset == "fashion_mnist" and data_dir is not None:
         return fashion_mnist(split, path=data_dir)
     if dataset == "clipart" and data_dir is None:

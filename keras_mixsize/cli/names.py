@@ -16,7 +16,7 @@ from keras_mixsize.cli.command import nearest
 from keras_mixsize.cli.downloads import tfds_names
 from keras_mixsize.recipes import RECIPES
 
-OURS = ("embedded", "fashion_mnist", "clipart")
+OURS = ("embedded", "glyphs", "fashion_mnist", "clipart")
 PREFIXES = ("folder:", "records:")
 
 

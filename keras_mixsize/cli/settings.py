@@ -21,13 +21,13 @@ from keras_mixsize.cli.regime_text import by_stages, choose_regime
 from keras_mixsize.recipes import RECIPES, Recipe
 from keras_mixsize.recipes.folders import Asked, Choice, FolderFacts, choose
 from keras_mixsize.recipes.recipe import BY_SIZE
-from keras_mixsize.regimes import BySize, Mixture
+from keras_mixsize.regimes import BySize, Mixture, Regime
 
 PLAIN = (  # flags that are fields of RunConfig
     "data_dir", "validation", "name", "seed", "sizes", "calibration_batches", "sampling", "precision", "strategy",
     "tensorboard", "resume", "damage", "output",
 )  # fmt: skip
-OF_REGIME = ("regime", "mode", "share", "base_size", "base_batch")
+OF_REGIME = ("regime", "mode", "share", "base_size", "base_batch", "finish")
 SMOKE: dict[str, Any] = {"limit": 512, "calibration_batches": 2}
 
 
@@ -49,7 +49,8 @@ def settings(values: flags.FlagValues, dataset: str | None, say=print) -> RunCon
     changes: dict[str, Any] = {name: given[name] for name in PLAIN if name in given}
     if dataset:
         changes["dataset"] = dataset
-    recipe, regime = changed(start.recipe, given), _regime(given, start.recipe, start.regime)
+    recipe = changed(start.recipe, given)
+    regime = _regime(given, recipe, start.regime)
     if regime != start.regime:
         changes = {"sizes": None} | changes
     config = _named_after_the_data(dataclasses.replace(start, **changes, recipe=recipe, regime=regime), given)
@@ -76,7 +77,7 @@ def changed(recipe: Recipe, given: dict) -> Recipe:
         recipe: to begin with.
         given: values of the flags that the user gave, by name.
     """
-    changes = {name: given[name] for name in ("l2", "scaling", "mode", "ema") if name in given}
+    changes = {name: given[name] for name in ("l2", "scaling", "mode", "ema", "finish") if name in given}
     changes |= {name: number_or_by_size(name, given[name]) for name in BY_SIZE if name in given}
     network = given.get("model", recipe.network)
     if network != recipe.network:
@@ -132,8 +133,12 @@ def _has_recipe(dataset: str) -> bool:
 
 
 def _usual_recipe(dataset: str) -> Recipe:
-    """Return the first recipe of a data set that grows duplicates."""
-    return next(recipe for recipe in RECIPES.values() if (recipe.dataset, recipe.mode) == (dataset, "d+"))
+    """Return the first recipe of a data set that grows batches and ends at the base, or else that grows duplicates."""
+    return next(
+        recipe
+        for recipe in RECIPES.values()
+        if (recipe.dataset, recipe.mode) == (dataset, "b+" if recipe.finish else "d+")
+    )
 
 
 def own_choice(dataset: str, given: dict) -> Choice:
@@ -145,14 +150,13 @@ def own_choice(dataset: str, given: dict) -> Choice:
     examples, classes, side = facts_of(dataset, given.get("data_dir"), given.get("validation", 0.2))
     gpu = bool(tf.config.list_physical_devices("GPU"))
     facts = FolderFacts(short_name(dataset), examples, classes, side, os.cpu_count() or 1, gpu)
-    wanted = ("mode", "base_size", "base_batch", "epochs", "learning_rate")
+    wanted = ("mode", "base_size", "base_batch", "epochs", "learning_rate", "finish")
     return choose(facts, Asked(network=given.get("model"), **{name: given[name] for name in wanted if name in given}))
 
 
 def _regime(given: dict, recipe: Recipe, regime: Mixture) -> Mixture:
-    """Return the regime or schedule that flags ask for, or the one that there is."""
+    """Return the regime or schedule that flags ask for, or the one that there is; the recipe has its last steps."""
     asked = {name for name in OF_REGIME if name in given}
-    mode = given.get("mode", recipe.mode)
     if "regime" not in given and (recipe.family == "folder" or not asked):
         return regime
     if "regime" not in given and "config" in given:
@@ -161,9 +165,10 @@ def _regime(given: dict, recipe: Recipe, regime: Mixture) -> Mixture:
 
     def choose(text: str) -> Mixture:
         solved = ":" in text and "x" not in text
-        return choose_regime(text, mode, **({"base_size": 32, "base_batch": 64} if solved else {}) | options)
+        return choose_regime(text, recipe.mode, **({"base_size": 32, "base_batch": 64} if solved else {}) | options)
 
-    return by_stages(given.get("regime", recipe.family), choose)
+    found = by_stages(given.get("regime", recipe.family), choose)
+    return recipe.finished(found) if isinstance(found, Regime) else found
 
 
 def _named_after_the_data(config: RunConfig, given: dict) -> RunConfig:

@@ -31,6 +31,7 @@ flags.DEFINE_float("validation", 0.2, "Share held out of a folder without val/ o
 flags.DEFINE_string("model", None, "Network, such as resnet14.", **_OWN)
 flags.DEFINE_enum("mode", None, MODES, "What small sizes spend on.", **_OWN)
 flags.DEFINE_string("regime", None, "Preset, text as of mixsize plan, or JSON file.", **_OWN)
+flags.DEFINE_float("finish", None, "Share of the last steps, at the base size.", 0.0, 1.0, **_OWN)
 flags.DEFINE_integer("base_size", None, "Baseline's size in pixels.", lower_bound=1, **_OWN)
 flags.DEFINE_integer("base_batch", None, "Baseline's batch.", lower_bound=1, **_OWN)
 flags.DEFINE_integer("epochs", None, "Epochs; the schedule is stretched.", lower_bound=1, **_OWN)

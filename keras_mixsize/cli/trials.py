@@ -28,7 +28,8 @@ import keras_mixsize as kms
 from keras_mixsize.cli import run
 from keras_mixsize.cli.config import RunConfig
 from keras_mixsize.cli.held_out import Part
-from keras_mixsize.recipes.search import FINISHES, RATES, SPREADS, Candidate, Goal, equal_epochs
+from keras_mixsize.recipes.budget import equal_epochs
+from keras_mixsize.recipes.search import FINISHES, RATES, SPREADS, Candidate, Goal
 from keras_mixsize.regimes.presets import MODES
 
 RUNGS = (1, 3, 9)  # ninths of a run after which it is compared: two thirds of the trials stop at each of the first two

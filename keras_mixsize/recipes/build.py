@@ -24,7 +24,7 @@ from keras_mixsize.recipes.schedules import CosineDecay
 from keras_mixsize.training.model import MixSizeModel
 
 SCALING = ("none", "linear", "sqrt")
-AUGMENTATIONS = ("pad_crop_flip", "random_resized_crop")
+AUGMENTATIONS = ("pad_crop_flip", "pad_crop", "random_resized_crop")
 
 
 def transform(recipe: Recipe) -> dict[str, Augmentation]:
@@ -34,9 +34,9 @@ def transform(recipe: Recipe) -> dict[str, Augmentation]:
         ValueError: an unknown augmentation.
     """
     check_choice("augmentation", recipe.augmentation, AUGMENTATIONS)
-    if recipe.augmentation == "pad_crop_flip":
-        return {"augmentation": PadCropFlip(recipe.padding)}
-    return {"augmentation": RandomResizedCrop(recipe.area)}
+    if recipe.augmentation == "random_resized_crop":
+        return {"augmentation": RandomResizedCrop(recipe.area)}
+    return {"augmentation": PadCropFlip(recipe.padding, flip=recipe.augmentation == "pad_crop_flip")}
 
 
 def test_window(recipe: Recipe) -> Augmentation:

@@ -1,7 +1,7 @@
 """The recipe for a folder of images that no one has tuned: chosen from their number, their size and the machine.
 
 A pure function on plain data, each choice with its reason; loads no TensorFlow. Neighbours: `table` (recipes with
-names), `regimes` (what the sizes become).
+names), `budget` (epochs of equal cost), `regimes` (what the sizes become).
 
     facts = FolderFacts("photos", examples=1500, classes=3, side=480, cores=8, gpu=False)
     print(choose(facts))                        # a line for each choice, with its reason and the flag that changes it
@@ -16,12 +16,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mixsize.arguments import check_choice, check_count
+from keras_mixsize.recipes.budget import equal_epochs, pixels
 from keras_mixsize.recipes.recipe import CosineDecay, Recipe
+from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.presets import MODES
 from keras_mixsize.regimes.regime import Regime
+from keras_mixsize.regimes.schedule import Schedule
 
 RATIOS = {1.0: 0.3, 1.25: 0.2, 0.75: 0.3, 0.5: 0.2}  # of the base size, with their probabilities: CIFAR's, less extreme
-LARGEST_BATCH, REFERENCE_BATCH, REFERENCE_RATE = 64, 64, 0.1
+LARGEST_BATCH, REFERENCE_BATCH = 64, 64
+RATES = {"baseline": 0.1, "b+": 0.2, "d+": 0.1, "bd+": 0.2}  # for that batch; larger batches at small sizes bear more
+FINISH = 0.2  # share of the last steps at the base size: it wins there what mixed sizes cost, docs/results.md
 STEPS_AT_LEAST = 8  # of an epoch at the base size
 PHOTO_SIDE = 48  # px; smaller ones are icons, which a random crop of a part would make unrecognisable
 CPU_MINUTES = 60  # of training, at most
@@ -72,6 +77,7 @@ class Asked:
         base_size, base_batch: side in pixels and images per step of the base.
         epochs: passes over the images.
         learning_rate: the highest.
+        finish: share of the last steps, at the base size.
     """
 
     mode: str | None = None
@@ -80,6 +86,7 @@ class Asked:
     base_batch: int | None = None
     epochs: int | None = None
     learning_rate: float | None = None
+    finish: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,14 +96,14 @@ class Choice:
     Attributes:
         facts: what it was chosen from.
         recipe: network, epochs, learning rate, augmentation.
-        regime: sizes and batches.
+        regime: sizes and batches; of mixed sizes a schedule that ends at the base.
         calibration_batches: at each test size.
         reasons: what was chosen -> (the choice and its reason, the flags that change it).
     """
 
     facts: FolderFacts
     recipe: Recipe
-    regime: Regime
+    regime: Mixture
     calibration_batches: int
     reasons: dict[str, tuple[str, str]]
 
@@ -116,12 +123,13 @@ def choose(facts: FolderFacts, asked: Asked = Asked()) -> Choice:
         ValueError: an unknown mode, no images, a base size that the network's stride does not divide, or a batch that a
             size has no room for.
     """
-    mode = asked.mode or "d+"
-    check_choice("mode", mode, ("baseline", *MODES))
     check_count("examples", facts.examples)
     network, size, epochs = _network_size_epochs(facts, asked)
     batch = asked.base_batch or _batch(facts.examples)
-    rate = asked.learning_rate if asked.learning_rate is not None else REFERENCE_RATE * batch / REFERENCE_BATCH
+    # of a few images a larger batch would hold some twice
+    mode = asked.mode or ("b+" if facts.examples >= STEPS_AT_LEAST * batch else "d+")
+    check_choice("mode", mode, ("baseline", *MODES))
+    rate = asked.learning_rate if asked.learning_rate is not None else RATES[mode] * batch / REFERENCE_BATCH
     recipe = Recipe(
         facts.name,
         network,
@@ -130,36 +138,42 @@ def choose(facts: FolderFacts, asked: Asked = Asked()) -> Choice:
         epochs=epochs,
         schedule=CosineDecay(rate, warmup_share=0.05),
         reference_batch=batch,
+        finish=FINISH if asked.finish is None else asked.finish,
         **_augmentation(facts, size),
         **_NORMALIZED,
     )
-    regime = regime_around(mode, size, batch, STRIDES.get(network, 4))
+    stride = STRIDES.get(network, 4)
+    regime = recipe.finished(regime_around(mode, size, batch, stride))
+    if asked.epochs is None:
+        baseline = regime_around("baseline", size, batch, stride)
+        recipe = recipe.lasting(equal_epochs(regime, baseline, facts.examples, epochs))
     calibration = min(200, max(25, facts.examples // batch))
-    return Choice(facts, recipe, regime, calibration, _reasons(facts, asked, recipe, regime))
+    return Choice(facts, recipe, regime, calibration, _reasons(facts, asked, recipe, regime, epochs))
 
 
-def minutes(facts: FolderFacts, network: str, size: int, epochs: int) -> float | None:
+def minutes(facts: FolderFacts, network: str, pixels: float) -> float | None:
     """Return about how long training takes on a CPU, or None where that is not known.
 
     Args:
         facts: of the images and the machine.
-        network, size, epochs: of the recipe; a step of any size costs about what one of the base size does.
+        network: of the recipe.
+        pixels: of all steps.
     """
     if facts.gpu or network not in COST_AT_32:
         return None
-    return facts.examples * epochs * COST_AT_32[network] * (size / 32) ** 2 / (CPU_SPEED * facts.cores) / 60
+    return pixels / 32**2 * COST_AT_32[network] / (CPU_SPEED * facts.cores) / 60
 
 
 def _network_size_epochs(facts: FolderFacts, asked: Asked) -> tuple[str, int, int]:
-    """Return network, base size and epochs: the first candidate that a CPU can train, with what the user gave."""
+    """Return network, base size and its epochs: the first candidate that a CPU can train, with what the user gave."""
     seen = 600_000 if facts.gpu else 60_000
     epochs = asked.epochs or min(max(round(seen / facts.examples), 10), 100)
     candidates = [(asked.network or name, asked.base_size or side) for name, side in _candidates(facts)]
     for name, side in candidates:
-        if (minutes(facts, name, side, epochs) or 0) <= CPU_MINUTES:
+        if (minutes(facts, name, facts.examples * epochs * side**2) or 0) <= CPU_MINUTES:
             return name, side, epochs
     name, side = candidates[-1]
-    return name, side, asked.epochs or max(1, int(CPU_MINUTES / minutes(facts, name, side, 1)))
+    return name, side, asked.epochs or max(1, int(CPU_MINUTES / minutes(facts, name, facts.examples * side**2)))
 
 
 def _candidates(facts: FolderFacts) -> list[tuple[str, int]]:
@@ -216,25 +230,31 @@ def regime_around(
     return Regime.solve(sizes, grow=MODES[mode], **options)
 
 
-def _reasons(facts: FolderFacts, asked: Asked, recipe: Recipe, regime: Regime) -> dict[str, tuple[str, str]]:
+def _reasons(facts: FolderFacts, asked: Asked, recipe: Recipe, regime: Mixture, epochs: int) -> dict:
     def because(name: str, reason: str) -> str:
         return reason if vars(asked)[name] is None else "as asked"
 
-    base, time = regime.base, minutes(facts, recipe.network, regime.base.size, recipe.epochs)
+    base, time = regime.base, minutes(facts, recipe.network, pixels(regime, facts.examples, recipe.epochs))
     network = "for a GPU" if facts.gpu else f"trains within {CPU_MINUTES} minutes on a CPU, as far as can be foreseen"
     batch = f"at least {STEPS_AT_LEAST} steps an epoch, {LARGEST_BATCH} at most"
-    rate = f"{REFERENCE_RATE:g} for {REFERENCE_BATCH} images"
+    rate = f"{RATES[recipe.mode]:g} for {REFERENCE_BATCH} images"
+    passes = "the fewer images, the more epochs" + (
+        f"; costs what {epochs} at one size do" if len(regime.buckets) > 1 else ""
+    )
     crop = "crops of a quarter to all of the image" if recipe.augmentation != "pad_crop_flip" else "shifted"
     sizes = f"{', '.join(map(str, regime.sizes))} px around the base of {base.size}"
+    finish = f"the last {recipe.finish:.0%} of the steps at {base.size} px: {because('finish', 'wins there')}"
     reasons = {
         "network": (f"{recipe.network}: {because('network', network)}", "--model"),
         "sizes": (f"{sizes}: {because('base_size', f'for images of {facts.side}')}", "--base_size, --regime"),
         "batch": (f"{base.batch}: {because('base_batch', batch)}", "--base_batch"),
         "mode": (f"{recipe.mode}: {_SPENT[recipe.mode]}", "--mode"),
-        "epochs": (f"{recipe.epochs}: {because('epochs', 'the fewer images, the more epochs')}", "--epochs"),
+        "epochs": (f"{recipe.epochs}: {because('epochs', passes)}", "--epochs"),
         "learning rate": (f"{recipe.schedule}: {because('learning_rate', rate)}", "--learning_rate"),
         "augmentation": (f"{crop}, mirrored", "--recipe for another recipe's"),
     }
+    if isinstance(regime, Schedule):
+        reasons["finish"] = (finish, "--finish, 0 for none")
     if time is not None:
         reasons["time"] = (f"about {max(time, 1):.0f} min of training, by the network's multiply-adds", "--epochs")
     return reasons

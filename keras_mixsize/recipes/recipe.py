@@ -15,9 +15,12 @@ import types
 from collections.abc import Mapping
 from typing import Any
 
-from keras_mixsize.arguments import check_choice
+from keras_mixsize.arguments import check_choice, is_number
 from keras_mixsize.recipes.schedules import CosineDecay, StepDecay, schedule_from_dict
 from keras_mixsize.regimes.by_size import BySize
+from keras_mixsize.regimes.mixture import Mixture
+from keras_mixsize.regimes.regime import Regime
+from keras_mixsize.regimes.schedule import Schedule
 
 BY_SIZE = ("padding", "dropout_scale")  # fields that may be a BySize; in JSON its text
 
@@ -27,7 +30,7 @@ class Recipe:
     """Settings of one run of the results table; `build` makes Keras objects of them.
 
     Attributes:
-        dataset: name in tensorflow-datasets, `embedded`, `fashion_mnist` or `clipart`.
+        dataset: name in tensorflow-datasets, `embedded`, `glyphs`, `fashion_mnist` or `clipart`.
         network: name in `keras_mixsize.models`.
         mode: `baseline`, `b+`, `d+` or `bd+`.
         family: of the regime, see `FAMILIES`.
@@ -38,9 +41,9 @@ class Recipe:
         l2: strength of the weight decay, added to the gradient before momentum.
         l2_filter: which weights decay, see `MixSizeModel`.
         smoothing: momentum of the gradient smoothing, or None for none.
-        augmentation: `pad_crop_flip` or `random_resized_crop`.
-        padding: of the former, in pixels of the source image; or a `BySize` of them.
-        area: of the latter, smallest and largest share of the image.
+        augmentation: `pad_crop_flip`, `pad_crop` or `random_resized_crop`.
+        padding: of the former two, in pixels of the source image; or a `BySize` of them.
+        area: of the last, smallest and largest share of the image.
         label_smoothing: share of the label that is spread over all classes.
         network_options: of the network's own function, such as stochastic depth (`drop_path`).
         auxiliary_weight: of the loss of an auxiliary head; 0 for networks without.
@@ -49,6 +52,7 @@ class Recipe:
         scaling: how the learning rate follows the regime's mean batch: `none`, `linear` or `sqrt`.
         dropout_scale: of `MixSizeModel`, a number or a `BySize`.
         ema: momentum of the averaged weights that the run ends with, as Keras's `use_ema`; None for the last weights.
+        finish: share of the last steps, which are at the base size; without effect on `baseline`.
     """
 
     dataset: str
@@ -74,8 +78,11 @@ class Recipe:
     scaling: str = "none"
     dropout_scale: float | BySize = 1.0
     ema: float | None = None
+    finish: float = 0.0
 
     def __post_init__(self):
+        if not is_number(self.finish) or not 0 <= self.finish < 1:
+            raise ValueError(f"finish must be a share of the steps in [0, 1), got {self.finish!r}; 0 is for none")
         object.__setattr__(self, "network_options", types.MappingProxyType(dict(self.network_options)))
 
     @property
@@ -92,6 +99,10 @@ class Recipe:
     def by_size(self) -> dict[str, BySize]:
         """Its settings that depend on the size, by name, for `Regime.table`."""
         return {name: value for name, value in vars(self).items() if isinstance(value, BySize)}
+
+    def finished(self, regime: Regime) -> Mixture:
+        """Return a regime with the recipe's last steps at its base."""
+        return Schedule.finish(regime, self.finish) if self.finish and len(regime.buckets) > 1 else regime
 
     def lasting(self, epochs: int) -> Recipe:
         """Return the recipe with another number of epochs and its schedule stretched to them."""

@@ -1,12 +1,11 @@
 """Search: which regimes a search tries, what each may cost, and how it scores a size report.
 
 Plain values, which load no TensorFlow and know no optimiser; `cli.trials` trains them. Neighbours: `folders` (sizes
-around a base), `recipe`.
+around a base), `budget` (epochs of equal cost), `recipe`.
 
     goal = Goal.parse("mean")                               # or "16", or "5ms"
     candidate = Candidate(mode="b+", spread="wide", finish=0.2, rate=1.0)
-    regime = candidate.regime(base_size=32, base_batch=64, stride=4)
-    equal_epochs(regime, Regime.fixed(32, 64), num_examples=50_000, epochs=60)      # 100: fewer steps an epoch
+    candidate.regime(base_size=32, base_batch=64, stride=4)
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from keras_mixsize.arguments import check_choice, check_count
+from keras_mixsize.arguments import check_choice
 from keras_mixsize.recipes.folders import RATIOS, regime_around
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.presets import MODES
@@ -125,19 +124,3 @@ class Candidate:
         """
         regime = regime_around(self.mode, base_size, base_batch, stride, SPREADS[self.spread])
         return Schedule.finish(regime, self.finish) if self.finish and self.mode != "baseline" else regime
-
-
-def equal_epochs(regime: Mixture, baseline: Mixture, num_examples: int, epochs: int) -> int:
-    """Return the epochs of a regime that cost about what `epochs` of the baseline do, in pixels; at least one.
-
-    Args:
-        regime, baseline: whose costs are compared.
-        num_examples: training examples.
-        epochs: of the baseline.
-    """
-    check_count("epochs", epochs)
-
-    def pixels(mixture: Mixture) -> float:
-        return mixture.steps_per_epoch(num_examples) * mixture.mean_cost * mixture.base.cost
-
-    return max(1, round(epochs * pixels(baseline) / pixels(regime)))

@@ -60,6 +60,15 @@ _CLIPART = _CIFAR | {
     "area": (0.35, 1.0),
 }
 _EMBEDDED = _SMALL | {"family": "small", "epochs": 9, "padding": 2, "schedule": CosineDecay(0.2, warmup_share=0.05)}
+_GLYPHS = {
+    "family": "tiny",
+    "epochs": 60,
+    "schedule": CosineDecay(0.2),
+    "reference_batch": 64,
+    "l2": 5e-4,
+    "augmentation": "pad_crop",  # a mirrored letter is none
+    "finish": 0.2,
+}
 _ROWS = {
     ("cifar10", "resnet44"): _CIFAR,
     ("cifar10", "wrn28_10"): _WIDE,
@@ -71,6 +80,7 @@ _ROWS = {
     ("fashion_mnist", "resnet8"): _FASHION,
     ("clipart", "resnet14"): _CLIPART,
     ("embedded", "resnet8"): _EMBEDDED,
+    ("glyphs", "resnet14"): _GLYPHS,
 }
 
 

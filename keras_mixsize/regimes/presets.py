@@ -59,6 +59,9 @@ FAMILIES: Mapping[str, SizeFamily] = types.MappingProxyType(
         "small": SizeFamily(
             {32: 0.3, 48: 0.2, 24: 0.3, 16: 0.2}, 32, 64, "for the embedded Fashion-MNIST: the CIFAR sizes"
         ),
+        "tiny": SizeFamily(
+            {16: 0.3, 24: 0.2, 12: 0.3, 8: 0.2}, 16, 64, "for the embedded letters: the CIFAR sizes, halved"
+        ),
     }
 )
 

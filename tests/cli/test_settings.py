@@ -10,7 +10,7 @@ from keras_mixsize.cli import command, train
 from keras_mixsize.cli.config import RunConfig, write_config
 from keras_mixsize.cli.settings import find_recipe, settings
 from keras_mixsize.recipes import find
-from keras_mixsize.regimes import BySize, Regime
+from keras_mixsize.regimes import BySize, Regime, Schedule
 
 
 def settings_of(*arguments, dataset=None, say=lambda line: None):
@@ -158,9 +158,32 @@ def test_a_padding_of_another_form_is_refused(text):
         settings_of(f"--padding={text}")
 
 
+@pytest.mark.parametrize(
+    ("flags", "regime"),
+    [
+        ([], Schedule.finish(Regime.preset("tiny/b+"))),
+        (["--mode=d+"], Schedule.finish(Regime.preset("tiny/d+"))),
+        (["--mode=baseline"], Regime.preset("tiny/baseline")),
+        (["--finish=0"], Regime.preset("tiny/b+")),
+        (["--finish=0.5"], Schedule.finish(Regime.preset("tiny/b+"), 0.5)),
+        (["--regime=16x8x1:0.5,32x2x1:0.5"], Schedule.finish(Regime.parse("16x8x1:0.5,32x2x1:0.5"))),
+        (["--regime=0.5*8x8x1:1; 0.5*16x2x1:1"], Schedule.parse("0.5*8x8x1:1; 0.5*16x2x1:1")),
+    ],
+)
+def test_the_last_steps_of_a_recipe_are_at_the_base_unless_the_user_gives_the_stages(flags, regime):
+    assert settings_of(*flags, dataset="glyphs").regime == regime
+
+
+def test_a_finish_can_be_added_to_any_recipe():
+    config = settings_of("--recipe=cifar10/resnet44/b+", "--finish=0.25")
+    assert config.regime == Schedule.finish(Regime.preset("cifar/b+"), 0.25) and config.recipe.finish == 0.25
+    with pytest.raises(ValueError, match="finish must be a share of the steps in"):
+        settings_of("--recipe=cifar10/resnet44/b+", "--finish=1")
+
+
 def test_shards_get_a_recipe_of_their_own(photos, tmp_path):
     sources.convert(sources.folder(photos), tmp_path / "shards" / "train")
     lines = []
     config = settings_of(dataset=str(tmp_path / "shards"), say=lines.append)
     assert config.recipe.family == "folder" and config.dataset == f"records:{tmp_path}/shards"
-    assert config.name == f"shards/{config.recipe.network}/d+" and lines[0].startswith("chosen for shards: 40 training")
+    assert config.name == f"shards/{config.recipe.network}/b+" and lines[0].startswith("chosen for shards: 40 training")

@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
+from keras_mixsize.recipes.budget import pixels
 from keras_mixsize.recipes.folders import Asked, FolderFacts, choose, minutes
+from keras_mixsize.regimes import Regime
 
 PHOTOS = FolderFacts("photos", examples=1500, classes=3, side=480, cores=2, gpu=False)
 
@@ -27,17 +29,30 @@ def test_network_and_sizes_follow_from_the_images_and_the_machine(side, gpu, net
 
 @pytest.mark.parametrize("examples, batch, epochs", [(12, 8, 100), (150, 16, 100), (600, 64, 100), (3000, 64, 20)])
 def test_batch_and_epochs_follow_from_the_number_of_images(examples, batch, epochs):
-    choice = choose(dataclasses.replace(PHOTOS, examples=examples))
-    assert (choice.regime.base.batch, choice.recipe.epochs) == (batch, epochs)
-    assert max(bucket.batch for bucket in choice.regime.buckets) <= examples
-    assert choice.recipe.schedule.learning_rate == pytest.approx(0.1 * batch / 64)
+    facts = dataclasses.replace(PHOTOS, examples=examples)
+    baseline, mixed = choose(facts, Asked(mode="baseline")), choose(facts)
+    assert (baseline.regime.base.batch, baseline.recipe.epochs) == (batch, epochs)
+    assert baseline.recipe.schedule.learning_rate == pytest.approx(0.1 * batch / 64)
+    assert mixed.recipe.schedule.learning_rate == pytest.approx(0.2 * batch / 64)
+    assert max(bucket.batch for bucket in mixed.regime.buckets) <= examples
+
+
+@pytest.mark.parametrize("mode", ["b+", "d+", "bd+"])
+def test_mixed_sizes_cost_what_one_size_does_and_end_there(mode):
+    baseline, mixed = choose(PHOTOS, Asked(mode="baseline")), choose(PHOTOS, Asked(mode=mode))
+    costs = [pixels(choice.regime, PHOTOS.examples, choice.recipe.epochs) for choice in (baseline, mixed)]
+    assert costs[1] == pytest.approx(costs[0], rel=0.03)
+    (share, _), (last, regime) = mixed.regime.stages
+    assert (share, last, regime.sizes) == (0.8, 0.2, (64,))
+    assert isinstance(choose(PHOTOS, Asked(mode=mode, finish=0.0)).regime, Regime)
 
 
 @pytest.mark.parametrize("examples", [3000, 20_000, 60_000, 1_300_000])
 def test_a_cpu_never_trains_for_more_than_an_hour_as_far_as_can_be_foreseen(examples):
     facts = dataclasses.replace(PHOTOS, examples=examples)
-    recipe, regime = choose(facts).recipe, choose(facts).regime
-    assert 0 < minutes(facts, recipe.network, regime.base.size, recipe.epochs) <= 60
+    for mode, most in (("baseline", 60), ("b+", 75), ("d+", 75)):  # whole epochs of a mixture may cost a fifth more
+        choice = choose(facts, Asked(mode=mode))
+        assert 0 < minutes(facts, choice.recipe.network, pixels(choice.regime, examples, choice.recipe.epochs)) <= most
 
 
 @pytest.mark.parametrize("mode", ["baseline", "b+", "d+", "bd+"])
@@ -45,7 +60,7 @@ def test_a_cpu_never_trains_for_more_than_an_hour_as_far_as_can_be_foreseen(exam
 def test_no_step_costs_more_than_the_base(mode, examples, gpu):
     regime = choose(dataclasses.replace(PHOTOS, examples=examples, gpu=gpu), Asked(mode=mode)).regime
     assert all(bucket.cost <= regime.base.cost for bucket in regime.buckets)
-    assert (len(regime.buckets) == 1) == (mode == "baseline")
+    assert (len(set(regime.sizes)) == 1) == (mode == "baseline")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +71,8 @@ def test_no_step_costs_more_than_the_base(mode, examples, gpu):
         ({"base_batch": 24}, lambda choice: choice.regime.base.batch),
         ({"epochs": 3}, lambda choice: choice.recipe.epochs),
         ({"learning_rate": 0.0}, lambda choice: choice.recipe.schedule.learning_rate),
-        ({"mode": "b+"}, lambda choice: choice.recipe.mode),
+        ({"mode": "d+"}, lambda choice: choice.recipe.mode),
+        ({"finish": 0.5}, lambda choice: choice.recipe.finish),
     ],
 )
 def test_what_the_user_asks_for_is_taken(asked, read):

@@ -3,8 +3,8 @@
 import pytest
 
 from keras_mixsize.evaluation.report import Accuracy, SizeReport, SizeRow
-from keras_mixsize.recipes.search import SPREADS, Candidate, Goal, equal_epochs
-from keras_mixsize.regimes import MODES, Regime
+from keras_mixsize.recipes.search import SPREADS, Candidate, Goal
+from keras_mixsize.regimes import MODES
 
 
 def report(**by_size):
@@ -51,15 +51,6 @@ def test_a_finish_ends_at_the_base():
     share, last = schedule.stages[-1]
     assert (share, last.sizes) == (pytest.approx(0.2), (32,))
     assert len(Candidate("baseline", finish=0.2).regime(32, 64, stride=4).stages) == 1
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_epochs_are_those_of_equal_pixels(mode):
-    regime, baseline = Candidate(mode, "wide").regime(16, 64, stride=4), Regime.fixed(16, 64)
-    epochs = equal_epochs(regime, baseline, 4000, 60)
-    pixels = sum(b.size**2 * b.batch * b.duplicates * share for b, share in zip(regime.buckets, regime.step_shares))
-    spent = epochs * regime.steps_per_epoch(4000) * pixels
-    assert spent == pytest.approx(60 * baseline.steps_per_epoch(4000) * 16 * 16 * 64, rel=0.6 / epochs)
 
 
 @pytest.mark.parametrize(
