@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+DOCS_INSTALLED := $(VENV)/docs-installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 SERVING_VENV := .venv-serving
 SERVING_INSTALLED := $(SERVING_VENV)/installed
@@ -46,10 +47,14 @@ lint: $(INSTALLED)
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/step_time.py
 
-docs: $(INSTALLED)
-	$(BIN)/pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.7' 'mkdocstrings[python]>=1'
+docs: $(DOCS_INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "the site is in build/site/index.html"
+	@echo "the site is in build/site/index.html; browsers let it search when it is served:"
+	@echo "$(BIN)/python -m http.server --directory build/site"
+
+$(DOCS_INSTALLED): Makefile | $(INSTALLED)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.7' 'mkdocstrings[python]>=1'
+	touch $@
 
 # tensorflow-cpu takes the place of requirements.txt's tensorflow: the two wheels hold the same files.
 $(INSTALLED): requirements.txt setup.py Makefile

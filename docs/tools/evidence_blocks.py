@@ -1,6 +1,7 @@
 """The block of figures about mixed sizes against one size: what evidence/summary.json holds.
 
 print(evidence())       # the first table of results.md
+print(home())           # what the pictures of the home page show, in words
 """
 
 from figures import read, table
@@ -17,6 +18,22 @@ def evidence() -> str:
     rows = [[f"`{arm}`", *(cell for setting in settings.values() for cell in _cells(setting, arm))] for arm in arms]
     about = "\n".join(_about(name, setting) for name, setting in settings.items())
     return f"{table(header, rows)}\n\n{about}"
+
+
+def home() -> str:
+    """Return a line for each data set: accuracies at half the base, the difference at the base, and of what."""
+    settings = read("evidence/summary.json")["settings"]
+    return "\n".join(_in_words(name, setting) for name, setting in settings.items())
+
+
+def _in_words(name: str, setting: dict, arm: str = "b+finish") -> str:
+    base, arms = setting["about"]["base_size"], setting["arms"]
+    fixed, mixed = (arms[which]["accuracy"][str(base // 2)]["mean"] for which in (setting["reference"], arm))
+    difference = _difference(arms[arm]["difference"][str(base)])
+    return (
+        f"- **{name}**: one size {fixed:.1f} %, mixed sizes {mixed:.1f} % at {base // 2} px. "
+        f"Difference at the base of {base} px, in points with its 95 % interval: {difference}."
+    )
 
 
 def _cells(setting: dict, arm: str) -> list[str]:

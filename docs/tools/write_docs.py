@@ -1,4 +1,4 @@
-"""Writes the measured figures into README.md and the pages of docs/, from the JSON files that the measurements left.
+"""Writes the measured figures into the pages of docs/, from the JSON files that the measurements left.
 
     python docs/tools/write_docs.py
 
@@ -19,9 +19,9 @@ from figures import ROOT
 BLOCKS = {
     "demo": accuracy_blocks.demo,
     "demo-details": accuracy_blocks.demo_details,
-    "recipe": accuracy_blocks.recipe,
     "accuracy": accuracy_blocks.accuracy,
     "evidence": evidence_blocks.evidence,
+    "home": evidence_blocks.home,
     "input": input_blocks.input_pipeline,
     "benchmark": step_blocks.step_time,
     "zoo": step_blocks.zoo,
@@ -35,7 +35,7 @@ BLOCKS = {
     "converters": serving_blocks.converters,
     "load": serving_blocks.load,
 }
-PAGES = ("README.md", "docs/results.md", "docs/method.md", "docs/serving.md", "docs/reliability.md")
+PAGES = ("docs/index.md", "docs/results.md", "docs/method.md", "docs/serving.md", "docs/reliability.md")
 
 
 def filled(text: str) -> str:

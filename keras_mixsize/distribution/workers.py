@@ -71,7 +71,7 @@ class Workers:
         """Return what a function returns on the first worker, which alone calls it.
 
         Raises:
-            Whatever it raises there, on every worker.
+            Exception: whatever it raises there, on every worker.
         """
         if self.count == 1:
             return function()

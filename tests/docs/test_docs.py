@@ -42,26 +42,44 @@ def test_scripts_that_a_page_names_exist(page):
     assert [name for name in SCRIPTS.findall(page.read_text()) if not (ROOT / name).exists()] == []
 
 
-def test_the_regime_table_in_the_readme_is_what_the_library_prints():
+def test_the_regime_table_beside_the_text_is_what_the_library_prints():
     import keras_mixsize as kms
 
-    printed = kms.Regime.preset("cifar/d+").table(50_000)
-    shown = re.sub(r"^ {4}", "", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    assert printed in shown
+    assert kms.Regime.preset("cifar/d+").table(50_000) in (ROOT / "docs/sizes.md").read_text()
+
+
+def run_page(*arguments: str) -> int:
+    """Run the blocks of a page in a process of its own and return how many there were."""
+    command = [sys.executable, str(ROOT / "tests/run_page.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return int(done.stdout.splitlines()[-1].split(":")[1])
+
+
+def blocks_of(page: pathlib.Path) -> int:
+    return len(re.findall(r"^```python$", page.read_text(), re.MULTILINE))
+
+
+RUN = [page for page in (ROOT / "docs").glob("*.md") if blocks_of(page) and page.name != "start.md"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page, blocks",
-    [
-        ("docs/guide.md", 20),
-        ("docs/serving.md", 4),
-        ("docs/reliability.md", 1),
-        ("docs/machines.md", 1),
-    ],
-)
-def test_every_python_block_runs(page, blocks):
-    command = [sys.executable, str(ROOT / "tests/run_page.py"), str(ROOT / page)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert int(done.stdout.splitlines()[-1].split(":")[1]) >= blocks
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_every_python_block_of_a_page_runs_by_itself(page):
+    assert run_page(str(page)) == blocks_of(page)
+
+
+def test_the_five_minutes_run():
+    quick = "--epochs=3=>--epochs=1 --model=resnet8 --regime=32x32:0.5,16x32x2:0.5"  # as the slow test, in seconds
+    assert run_page(str(ROOT / "docs/start.md"), "--commands", f"--replace={quick}") >= 6
+
+
+@pytest.mark.slow
+def test_the_five_minutes_run_as_they_are_written():
+    assert run_page(str(ROOT / "docs/start.md"), "--commands") >= 6
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_fence_says_a_language_and_nothing_that_the_site_would_show_as_text(page):
+    heads = re.findall(r"^```(.*)$", page.read_text(), re.MULTILINE)[::2]
+    assert [head for head in heads if not re.fullmatch(r"[a-z]+( \{\.no-run\})?", head)] == []
