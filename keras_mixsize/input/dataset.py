@@ -134,8 +134,17 @@ class MixSizeDataset(WrappedDataset):
 
     @classmethod
     def from_arrays(cls, images: np.ndarray, labels: np.ndarray, *, regime: Mixture, **options) -> MixSizeDataset:
-        """Return the training batches of images in memory, see `ArraySource`; options are those of `from_source`."""
-        return cls.from_source(sources.ArraySource(images, labels), regime=regime, **options)
+        """Return the training batches of images in memory.
+
+        Args:
+            images, labels: see `ArraySource`.
+            regime: see `from_source`.
+            **options: `class_names=` and `label_offset=` of `ArraySource`, `classes=` of `sources.of_classes`, and
+                those of `from_source`.
+        """
+        own, others = _parted(options, sources.ArraySource)
+        source = sources.of_classes(sources.ArraySource(images, labels, **own), others.pop("classes", None))
+        return cls.from_source(source, regime=regime, **others)
 
     @classmethod
     def from_folder(cls, path: str | os.PathLike, *, regime: Mixture, **options) -> MixSizeDataset:
@@ -144,7 +153,7 @@ class MixSizeDataset(WrappedDataset):
         Args:
             path: the folder.
             regime: see `from_source`.
-            **options: of `sources.folder`, such as `class_names=`, `damage=` or `cache=`, and of `from_source`.
+            **options: of `sources.folder`, such as `class_names=`, `classes=` or `damage=`, and of `from_source`.
         """
         own, others = _parted(options, sources.folder)
         return cls.from_source(sources.folder(path, **own), regime=regime, **others)
@@ -156,7 +165,8 @@ class MixSizeDataset(WrappedDataset):
         Args:
             path: of the shards, see `sources.records`.
             regime: see `from_source`.
-            **options: of `sources.records`, such as `image_key=`, `label_key=` or `class_names=`, and of `from_source`.
+            **options: of `sources.records`, such as `image_key=`, `label_offset=` or `class_names=`, and of
+                `from_source`.
         """
         own, others = _parted(options, sources.records)
         return cls.from_source(sources.records(path, **own), regime=regime, **others)

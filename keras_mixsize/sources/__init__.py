@@ -1,9 +1,9 @@
 """Sources: where examples come from, addressed by index.
 
 `source` is what all have in common; `arrays`, `folders`, `shards`, `array_records`, `tfds`, `sequences`, `fashion` and
-`glyphs` are the kinds; `items` are what `sequences` reads, `listing` and `tfrecords` know which files there are,
-`damage` what becomes of images that cannot be used, `conversion` writes any source as shards. The room `input` turns a
-source and a plan into batches.
+`glyphs` are the kinds; `items` are what `sequences` reads, `classes` takes some of a source; `listing` and `tfrecords`
+know which files there are, `damage` what becomes of images that cannot be used, `conversion` writes any source as
+shards. The room `input` turns a source and a plan into batches.
 
     source = fashion_mnist("train")
     source.num_examples, source.num_classes, source.channels
@@ -11,6 +11,7 @@ source and a plan into batches.
 
 from keras_mixsize.sources.array_records import ArrayRecordSource
 from keras_mixsize.sources.arrays import ArraySource
+from keras_mixsize.sources.classes import of_classes
 from keras_mixsize.sources.conversion import convert
 from keras_mixsize.sources.damage import Damaged, DamagePolicy
 from keras_mixsize.sources.encoded import BytesSource, EncodedSource, FileSource, RecordSource
@@ -38,6 +39,8 @@ __all__ = [
     "convert",
     "fashion_mnist",
     "folder",
+    "glyphs",
+    "of_classes",
     "read_idx",
     "records",
     "tfds_source",

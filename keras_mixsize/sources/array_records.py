@@ -48,10 +48,15 @@ class ArrayRecordSource(EncodedSource):
         if (labels == -1).all():
             raise ValueError(f"the records of {self.files[0]} must have labels, got none; use a split that has them")
         super().__init__(labels, len(self._records), class_names, **options)
+        self._rows = np.arange(len(self._records))
+
+    def _take(self, rows):
+        super()._take(rows)
+        self._rows = self._rows[rows]
 
     def read(self, index):
         """See `EncodedSource.read`."""
-        record = tf.numpy_function(self._records.__getitem__, [index], tf.string, stateful=False)
+        record = tf.numpy_function(lambda index: self._records[self._rows[index]], [index], tf.string, stateful=False)
         feature = {"image": tf.io.FixedLenFeature([], tf.string)}
         return tf.io.parse_single_example(tf.ensure_shape(record, []), feature)["image"]
 
@@ -59,6 +64,7 @@ class ArrayRecordSource(EncodedSource):
         """See `EncodedSource.describe`."""
 
         def lies(index):
+            index = self._rows[index]
             part = int(np.searchsorted(self._ends, index, side="right"))
             before = self._ends[part - 1] if part else 0
             return f"{self.files[part]} record {index - before + self._skips[part]}".encode()

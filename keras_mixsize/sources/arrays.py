@@ -43,6 +43,7 @@ class ArraySource(Source):
         images: uint8 (0..255) or float32 (in [0, 1]), `[N, H, W, C]` or `[N, H, W]`.
         labels: integers `[N]` at or above 0, or a column per class: floats, or integers of 0 and 1, `[N, classes]`.
         class_names: a name per class.
+        label_offset: number of the first class, which is subtracted from integers `[N]`.
 
     Raises:
         ValueError: shapes, dtypes or label values that do not fit. Of a stored array the values of floats are checked
@@ -50,7 +51,12 @@ class ArraySource(Source):
     """
 
     def __init__(
-        self, images: np.ndarray | StoredArray, labels: np.ndarray, class_names: tuple[str, ...] | None = None
+        self,
+        images: np.ndarray | StoredArray,
+        labels: np.ndarray,
+        class_names: tuple[str, ...] | None = None,
+        *,
+        label_offset: int = 0,
     ):
         images = images if _is_stored(images) else np.asarray(images)
         if images.dtype not in (np.uint8, np.float32):
@@ -59,7 +65,7 @@ class ArraySource(Source):
             shape = tuple(images.shape)
             raise ValueError(f"images must be [N, H, W, C] with C 1 or 3, or [N, H, W], got the shape {shape}")
         self.class_names = check_class_names(class_names)
-        self.labels = check_labels(labels, len(images), self.class_names)
+        self.labels = check_labels(labels, len(images), self.class_names, label_offset)
         self.channels = images.shape[3] if len(images.shape) == 4 else 1
         self.images = images if _is_stored(images) else _aligned(_checked(images).reshape(*images.shape[:3], -1))
 
@@ -70,6 +76,9 @@ class ArraySource(Source):
     def __setstate__(self, state: dict):
         super().__setstate__(state)
         self.images = self.images if _is_stored(self.images) else _aligned(self.images)
+
+    def _take(self, rows):
+        self.images = _SomeRows(self.images, rows) if _is_stored(self.images) else _aligned(self.images[rows])
 
     def render(self, indices, seeds, size, transform):
         """See `Source.render`."""
@@ -96,6 +105,21 @@ class ArraySource(Source):
         rows, order = np.unique(indices, return_inverse=True)
         found = _checked(np.asarray(self.images[rows]))
         return found.reshape(*found.shape[:3], -1)[order]
+
+
+class _SomeRows:
+    """Some rows of a stored array, which stay where they are."""
+
+    def __init__(self, images: StoredArray, rows: np.ndarray):
+        self._images, self._numbers = images, rows
+        self.shape, self.dtype = (len(rows), *images.shape[1:]), images.dtype
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, rows) -> np.ndarray:
+        numbers, order = np.unique(self._numbers[rows], return_inverse=True)
+        return np.asarray(self._images[numbers])[order]
 
 
 def aligned_empty(shape: tuple[int, ...], dtype) -> np.ndarray:

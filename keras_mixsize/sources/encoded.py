@@ -35,18 +35,29 @@ class EncodedSource(Source):
         class_names: a name per class.
         channels: 1 or 3; every image is converted.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`, for `load`; `render` raises with each of them.
+        label_offset: number of the first class, which is subtracted from integers `[N]`.
     """
 
     def __init__(
-        self, labels, count: int, class_names=None, *, channels: int = 3, damage: str | DamagePolicy = "raise"
+        self,
+        labels,
+        count: int,
+        class_names=None,
+        *,
+        channels: int = 3,
+        damage: str | DamagePolicy = "raise",
+        label_offset: int = 0,
     ):
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3, got {channels!r}")
         self.class_names = check_class_names(class_names)
-        self.labels = check_labels(labels, count, self.class_names)
+        self.labels = check_labels(labels, count, self.class_names, label_offset)
         self.channels = channels
         self.damage = DamagePolicy.of(damage)
         self._skipped = SkipList(self.damage.max_share, count)
+
+    def _take(self, rows):
+        self._skipped = SkipList(self.damage.max_share, len(rows))
 
     @abc.abstractmethod
     def read(self, index: tf.Tensor) -> tf.Tensor:
@@ -124,7 +135,7 @@ class BytesSource(EncodedSource):
         items: the encoded images, bytes.
         labels: integers `[N]` at or above 0, or a column per class: floats, or integers of 0 and 1, `[N, classes]`.
         class_names: a name per class.
-        **options: `channels` and `damage` of `EncodedSource`.
+        **options: `channels`, `damage` and `label_offset` of `EncodedSource`.
     """
 
     def __init__(self, items, labels, class_names=None, **options):
@@ -136,6 +147,10 @@ class BytesSource(EncodedSource):
 
     def __setstate__(self, state: dict):
         super().__setstate__(state | {"_items": on_host(state["_items"])})
+
+    def _take(self, rows):
+        super()._take(rows)
+        self._items = on_host(tf.gather(self._items, rows))
 
     def read(self, index):
         """See `EncodedSource.read`."""
@@ -157,6 +172,10 @@ class FileSource(EncodedSource):
     def __init__(self, files, labels, class_names=None, **options):
         super().__init__(labels, len(files), class_names, **options)
         self.files = [os.fsdecode(file) for file in files]
+
+    def _take(self, rows):
+        super()._take(rows)
+        self.files = [self.files[row] for row in rows]
 
     def __repr__(self) -> str:
         return f"FileSource({self.num_examples:,} files, {self.describe_classes()})"
@@ -190,6 +209,10 @@ class RecordSource(EncodedSource):
             raise ValueError(f"the records of {index.files[0]} must have labels, got none; use a split that has them")
         super().__init__(index.labels, index.num_examples, class_names, **options)
         self.index = index
+
+    def _take(self, rows):
+        super()._take(rows)
+        self.index = self.index.take(rows)
 
     def __repr__(self) -> str:
         shards = f"{len(self.index.files):,} shards"

@@ -8,7 +8,9 @@ Neighbours: `listing` (which files, read once), `encoded` (FileSource).
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Sequence
 
+from keras_mixsize.sources.classes import of_classes
 from keras_mixsize.sources.damage import DamagePolicy, check_sides
 from keras_mixsize.sources.encoded import FileSource
 from keras_mixsize.sources.listing import read_listing
@@ -19,6 +21,7 @@ def folder(
     *,
     channels: int = 3,
     class_names: tuple[str, ...] | None = None,
+    classes: Sequence[str | int] | None = None,
     damage: str | DamagePolicy = "raise",
     cache: str | pathlib.Path | None = None,
 ) -> FileSource:
@@ -31,6 +34,7 @@ def folder(
             left out; other files are, too, and are counted in a line of the log.
         channels: 1 or 3; every image is converted.
         class_names: number the classes in this order instead, as for a test folder that may lack some.
+        classes: names or numbers of those to take only, see `of_classes`.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here
             already.
         cache: where that is kept; unless given, a hidden file in the folder.
@@ -43,4 +47,4 @@ def folder(
     found = read_listing(path, class_names=class_names, cache=cache)
     source = FileSource(found.files, found.labels, found.class_names, channels=channels, damage=damage)
     check_sides(found.sides, source.damage, found.files.__getitem__)
-    return source
+    return of_classes(source, classes)

@@ -77,6 +77,10 @@ class Items(abc.ABC):
         with self._lock:
             return self._image(index)
 
+    def take(self, rows: np.ndarray) -> Items:
+        """Return some of the items."""
+        return _SomeItems(self, rows)
+
     @abc.abstractmethod
     def _image(self, index: int) -> Any: ...
 
@@ -257,6 +261,21 @@ class _RowItems(Items):
     def class_names(self):
         label = self._rows.features[self._keys[1]]
         return tuple(label.names) if isinstance(label, _Named) else None
+
+
+class _SomeItems(Items):
+    """Some items of others."""
+
+    def __init__(self, whole: Items, rows: np.ndarray):
+        super().__init__()
+        self._whole, self._rows = whole, rows
+
+    def _image(self, index):
+        return self._whole.image(int(self._rows[index]))
+
+    def labels(self):
+        labels = self._whole.labels()
+        return [labels[row] for row in self._rows]
 
 
 def parts_of(example: Any, keys: tuple[str, str], name: str) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_mixsize.sources.arrays import ArraySource
+from keras_mixsize.sources.classes import of_classes
 from keras_mixsize.sources.damage import DamagePolicy
 from keras_mixsize.sources.encoded import EncodedSource, FileSource
 from keras_mixsize.sources.items import Items, items_of, pixels_or_file
@@ -27,6 +28,7 @@ def sequence(
     image_key: str = "image",
     label_key: str = "label",
     class_names: Sequence[str] | None = None,
+    classes: Sequence[str | int] | None = None,
     channels: int | None = None,
     damage: str | DamagePolicy = "raise",
 ) -> Source:
@@ -48,6 +50,7 @@ def sequence(
             An image is an array, uint8 or float in [0, 1], an image of Pillow, a path, or the bytes of a file.
         image_key, label_key: of a dictionary, or names of columns.
         class_names: a name per class; unless given, what the items say, or the labels that are texts, sorted.
+        classes: names or numbers of those to take only, see `of_classes`.
         channels: 1 or 3, to which files and images of several sizes are converted; 3 unless given.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`, for files and images of several sizes.
 
@@ -60,6 +63,11 @@ def sequence(
         (('cat', 'dog'), [0, 1])
     """
     found = items_of(items, image_key, label_key)
+    return of_classes(_source_of(found, class_names, channels, damage), classes)
+
+
+def _source_of(found: Items, class_names, channels: int | None, damage) -> Source:
+    """Return all of the items as the kind of source that fits them."""
     labels, names = numbered(found.labels(), check_class_names(class_names) or found.class_names)
     options = {"channels": 3 if channels is None else channels, "damage": damage}
     if found.seen.paths:
@@ -87,6 +95,10 @@ class SequenceSource(EncodedSource):
         super().__init__(labels, len(labels), class_names, **options)
         self._items = items
         self._reasons: dict[int, str] = {}
+
+    def _take(self, rows):
+        super()._take(rows)
+        self._items, self._reasons = self._items.take(rows), {}
 
     def read(self, index):
         """See `EncodedSource.read`."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_mixsize.arguments import check_local
+from keras_mixsize.sources.classes import of_classes
 from keras_mixsize.sources.damage import DamagePolicy, check_sides
 from keras_mixsize.sources.encoded import RecordSource
 from keras_mixsize.sources.tfrecords import check_series, converted, index_shards
@@ -26,6 +27,8 @@ def records(
     class_names: tuple[str, ...] | None = None,
     image_key: str = "image",
     label_key: str = "label",
+    label_offset: int = 0,
+    classes: Sequence[str | int] | None = None,
     damage: str | DamagePolicy = "raise",
     index: str | pathlib.Path | None = None,
 ) -> RecordSource:
@@ -38,6 +41,8 @@ def records(
         channels: 1 or 3; every image is converted. Unless given, what `convert` noted, else 3.
         class_names: a name per class; unless given, what `convert` noted.
         image_key, label_key: names of the two features.
+        label_offset: number of the first class, which is subtracted from the labels: 1 where they begin at 1.
+        classes: names or numbers of those to take only, see `of_classes`.
         damage: `"raise"`, `"skip"` or a `DamagePolicy`. With `"raise"`, damage that headers show is an error here
             already.
         index: where the offset index is kept; unless given, beside the shards.
@@ -53,9 +58,9 @@ def records(
     check_series(files)
     found = index_shards(files, image_key=image_key, label_key=label_key, counts=counts, cache=index)
     channels, class_names = channels or noted["channels"], class_names or noted["class_names"]
-    source = RecordSource(found, class_names, channels=channels, damage=damage)
+    source = RecordSource(found, class_names, channels=channels, damage=damage, label_offset=label_offset)
     check_sides(np.stack([found.heights, found.widths], axis=1), source.damage, found.describe)
-    return source
+    return of_classes(source, classes)
 
 
 def _shards(path: str | pathlib.Path | Sequence[str | pathlib.Path]) -> tuple[list[str], list[int] | None, dict]:

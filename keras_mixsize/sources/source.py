@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 import collections
+import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -66,6 +67,27 @@ class Source(abc.ABC):
     def __setstate__(self, state: dict):
         vars(self).update(state)
 
+    def take(self, rows: np.ndarray) -> Source:
+        """Return some examples as a source of the same kind, with the same classes.
+
+        Args:
+            rows: their indices, integers `[N]`.
+
+        Raises:
+            ValueError: none.
+        """
+        rows = np.asarray(rows)
+        if not len(rows):
+            raise ValueError("rows must hold at least one example, got none")
+        part = copy.copy(self)
+        part.labels = self.labels[rows]
+        part._take(rows)
+        return part
+
+    def _take(self, rows: np.ndarray) -> None:
+        """Leave out what other examples have, in a copy whose labels are those of the rows already."""
+        raise NotImplementedError(f"{type(self).__name__} must define _take(rows) for take and classes=")
+
     def damage_report(self) -> tuple:
         """Return what could not be used so far, an entry for each example; each prints as a line. Arrays have none."""
         return ()
@@ -111,13 +133,16 @@ def on_host(values) -> tf.Tensor:
         return tf.constant(values)
 
 
-def check_labels(labels: np.ndarray | Sequence, count: int, class_names: tuple[str, ...] | None = None) -> np.ndarray:
+def check_labels(
+    labels: np.ndarray | Sequence, count: int, class_names: tuple[str, ...] | None = None, label_offset: int = 0
+) -> np.ndarray:
     """Return labels as int64 `[N]` or float32 `[N, classes]`.
 
     Args:
         labels: integers or bools `[N]` or `[N, 1]`; or floats, or integers of 0 and 1, `[N, classes]`.
         count: how many examples there are.
         class_names: a name per class.
+        label_offset: number of the first class, which is subtracted from integers `[N]`.
 
     Raises:
         ValueError: another number of labels than images, negative or too large ones, rows of several lengths, another
@@ -128,6 +153,8 @@ def check_labels(labels: np.ndarray | Sequence, count: int, class_names: tuple[s
         raise ValueError(f"labels must be one per image, got {len(labels)} labels for {count} images")
     if labels.ndim == 2 and labels.shape[1] == 1 and labels.dtype.kind in "iub":
         labels = labels[:, 0]  # keras.datasets.cifar10 gives a column
+    if label_offset and (labels.ndim != 1 or labels.dtype.kind not in "iub"):
+        raise ValueError(f"label_offset must be 0 for labels {labels.dtype} {labels.shape}, got {label_offset!r}")
     if labels.ndim == 2 and labels.dtype.kind in "iubf":
         return _check_rows(labels, len(class_names) if class_names is not None else None)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
@@ -135,8 +162,18 @@ def check_labels(labels: np.ndarray | Sequence, count: int, class_names: tuple[s
         raise ValueError(
             f"labels must be integers [N] or floats [N, classes], got {labels.dtype} {labels.shape}{remedy}"
         )
-    check_label_range(labels, len(class_names) if class_names is not None else None)
-    return labels.astype(np.int64)
+    numbers = labels.astype(np.int64) - label_offset
+    try:
+        check_label_range(numbers, len(class_names) if class_names is not None else None)
+    except ValueError as error:
+        counted = f" after label_offset={label_offset} is subtracted" if label_offset else ""
+        first = (
+            ""
+            if label_offset or labels.min() < 1
+            else f"; the first class is {labels.min()}? label_offset={labels.min()}"
+        )
+        raise ValueError(f"{error}{counted}{first}") from None
+    return numbers
 
 
 def _as_array(labels: np.ndarray | Sequence) -> np.ndarray:

@@ -54,11 +54,7 @@ def subset(source: FileSource, rows: np.ndarray) -> FileSource:
     Raises:
         ValueError: none is left.
     """
-    rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-    if not len(rows):
-        raise ValueError("rows must hold at least one image, got none")
-    files = [source.files[row] for row in rows]
-    return FileSource(files, source.labels[rows], source.class_names, channels=source.channels, damage=source.damage)
+    return source.take(np.flatnonzero(rows) if rows.dtype == bool else rows)
 
 
 def split_folder(

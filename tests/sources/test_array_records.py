@@ -107,3 +107,11 @@ def test_a_service_is_refused(random_access):
     train = kms.MixSizeDataset.from_source(source, regime=kms.Regime.fixed(16, 4))
     with pytest.raises(ValueError, match="source must be no ArrayRecordSource with a service"):
         service.from_service(train, ["localhost:1"])
+
+
+def test_some_records_can_be_taken(random_access):
+    whole = sources.tfds_source("flowers", "train", data_dir=str(random_access), memory_limit=0)
+    part = whole.take(np.array([7, 2]))
+    for index, row in enumerate((7, 2)):
+        assert part.read(tf.constant(index)).numpy() == whole.read(tf.constant(row)).numpy()
+        assert part.describe(tf.constant(index)).numpy() == whole.describe(tf.constant(row)).numpy()

@@ -85,5 +85,5 @@ def test_a_subset_keeps_files_labels_classes_and_policy():
         part = subset(source, rows)
         assert part.files == ["b.jpg", "c.jpg"] and part.labels.tolist() == [1, 0]
         assert (part.class_names, part.channels, part.damage) == (source.class_names, 1, source.damage)
-    with pytest.raises(ValueError, match="at least one image"):
+    with pytest.raises(ValueError, match="at least one example"):
         subset(source, np.zeros(3, bool))
