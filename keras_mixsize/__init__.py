@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; a test holds it equal t
     from keras_mixsize.training import max_batch as max_batch
     from keras_mixsize.training import smooth as smooth
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _ROOMS = {  # room -> the names that it hands on to here
     "evaluation": ("SizeReport", "calibrate", "calibrated", "evaluate_sizes"),
