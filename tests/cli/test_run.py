@@ -78,10 +78,10 @@ def test_a_folder_of_photographs_is_trained_on_under_its_own_name(tmp_path, monk
     flags = ["--epochs=1", "--model=resnet8", "--regime=16x8:1", "--sizes=16", "--calibration_batches=1"]
     assert mixsize_train("photos", *flags, "--notensorboard") == 0
     printed = capsys.readouterr().out
-    output = tmp_path / "runs/photos_resnet8_b+"
+    output = tmp_path / "runs/photos_resnet8_d+"
     results = json.loads((output / "results.json").read_text())
     assert (
-        results["report"]["name"] == "photos/resnet8/b+" and results["config"]["dataset"] == f"folder:{tmp_path}/photos"
+        results["report"]["name"] == "photos/resnet8/d+" and results["config"]["dataset"] == f"folder:{tmp_path}/photos"
     )
     held_out = results["report"]["about"]["images"]
     assert f"data: photos, {60 - held_out} images to train on, {held_out} images to test on" in printed

@@ -186,4 +186,4 @@ def test_shards_get_a_recipe_of_their_own(photos, tmp_path):
     lines = []
     config = settings_of(dataset=str(tmp_path / "shards"), say=lines.append)
     assert config.recipe.family == "folder" and config.dataset == f"records:{tmp_path}/shards"
-    assert config.name == f"shards/{config.recipe.network}/b+" and lines[0].startswith("chosen for shards: 40 training")
+    assert config.name == f"shards/{config.recipe.network}/d+" and lines[0].startswith("chosen for shards: 40 training")
