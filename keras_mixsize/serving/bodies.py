@@ -1,7 +1,7 @@
 """Bodies of requests: taken in within limits, and read where they stop nobody else.
 
-A large JSON document is read in a process of its own, because a parser holds Python's lock for as long as it runs;
-all else in a thread. Neighbours: `routes` (who calls it), `v1` and `v2` (which read).
+A large JSON document is read in a process of its own, all else in a thread. Neighbours: `routes` (who calls it),
+`readers`.
 
     bodies = Bodies(Limits(body=64 << 20, waiting=128))
     with bodies.held(chunks), bodies.place():
@@ -14,21 +14,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor
 
 from starlette.requests import Request
 
-from keras_mixsize.serving import v1, v2
 from keras_mixsize.serving.asking import Asked, Refused, is_file
+from keras_mixsize.serving.readers import Readers, read
 
-_LARGE_JSON = 1 << 18  # bytes; parsed in about 3 ms
-_MANY_VALUES = 1 << 16
+_LARGE_JSON = 1 << 18  # bytes; parsed in 3 ms at most
+_LONG_PART = 1 << 16  # bytes; copied several times on the event loop, and more do not come before it is asked for
 _DRAINED = 4  # how many limits of a body that is too large are read and thrown away, so that its sender gets the answer
 
 
@@ -60,16 +55,15 @@ class Bodies:
     def __init__(self, limits: Limits, threads: Executor):
         self.limits = limits
         self._threads, self._waiting, self._held = threads, 0, 0
-        self._processes = _new_processes()
+        self._readers, self._turn = Readers(), asyncio.Lock()
 
-    async def start(self) -> None:
-        """Start the processes, so that the first large request does not wait for it."""
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*[loop.run_in_executor(self._processes, os.getpid) for _ in range(2)])
+    def start(self) -> None:
+        """Start the processes that read large JSON."""
+        self._readers.start()
 
     def stop(self) -> None:
-        """End the processes."""
-        self._processes.shutdown(wait=False, cancel_futures=True)
+        """End them."""
+        self._readers.stop()
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
@@ -117,11 +111,18 @@ class Bodies:
                         break
                     if not too_large:
                         self._hold(part, chunks)
+                    if len(part) >= _LONG_PART:
+                        await self._take_turn()
         except TimeoutError:
             text = f"no more of the body came for {self.limits.silence:g} s; send it again, whole"
             raise Refused(text, 408) from None
         if too_large:
             raise self._too_large()
+
+    async def _take_turn(self) -> None:
+        """Wait until this body may go on: one at a time, so that all else has its turn between two long parts."""
+        async with self._turn:
+            await asyncio.sleep(0)
 
     def _too_large(self) -> Refused:
         return Refused(f"the body must be at most {self.limits.body} bytes; send fewer images in it, or files", 413)
@@ -143,33 +144,10 @@ class Bodies:
         Raises:
             Refused: it cannot be read.
         """
-        loop = asyncio.get_running_loop()
-        long = _is_large_json(chunks, content_type, header_length)
-        if not (long and await loop.run_in_executor(self._threads, _has_many_values, chunks)):
-            return await loop.run_in_executor(self._threads, read, protocol, chunks, content_type, header_length)
-        try:
-            return await loop.run_in_executor(self._processes, read, protocol, chunks, content_type, header_length)
-        except BrokenProcessPool:
-            self._processes = _new_processes()
-            text = "the process that reads large requests ended, as for lack of memory; send fewer images at a time"
-            raise Refused(text, 503) from None
-
-
-def _new_processes() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(2, multiprocessing.get_context("spawn"), initializer=_live_with_parent)
-
-
-def _live_with_parent() -> None:
-    """Leave signals to the server, and end with it, however it ends."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def follow():
-        parent.join()
-        os._exit(0)
-
-    threading.Thread(target=follow, daemon=True).start()
+        form = (protocol, content_type, header_length)
+        if _is_large_json(chunks, content_type, header_length):
+            return await self._readers.read(chunks, *form)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: read(_joined(chunks), *form))
 
 
 def _is_large_json(chunks: list[bytes], content_type: str, header_length: str | None) -> bool:
@@ -177,11 +155,6 @@ def _is_large_json(chunks: list[bytes], content_type: str, header_length: str | 
         return False
     is_short = header_length is not None and header_length.isdecimal() and int(header_length[:20]) <= _LARGE_JSON
     return not is_short and sum(map(len, chunks)) > _LARGE_JSON
-
-
-def _has_many_values(chunks: list[bytes]) -> bool:
-    """Return whether JSON takes long to parse, as arrays do and files in base64 do not."""
-    return sum(chunk.count(b",") for chunk in chunks) > _MANY_VALUES
 
 
 def _joined(chunks: list[bytes]) -> bytes | bytearray:
@@ -193,11 +166,3 @@ def _joined(chunks: list[bytes]) -> bytes | bytearray:
         body[place : place + len(chunk)] = chunk
         place += len(chunk)
     return body
-
-
-def read(protocol: str, chunks: list[bytes], content_type: str, header_length: str | None) -> Asked:
-    """Return what a body asks for: a file alone, as `curl --data-binary` sends it, or the protocol's form."""
-    body = _joined(chunks)
-    if content_type.startswith("image/") or is_file(bytes(body[:16])):
-        return Asked([bytes(body)])
-    return v1.read(body) if protocol == "v1" else v2.read(body, header_length)

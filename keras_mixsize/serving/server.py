@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import gc
 import logging
 import os
 import pathlib
@@ -28,6 +29,7 @@ from kserve.model_server import app as application
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
+from timing_asgi import TimingMiddleware
 
 from keras_mixsize.serving import v2
 from keras_mixsize.serving.answering import Answering
@@ -112,7 +114,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the processes that read, gRPC and the look-out for versions, then HTTP."""
-        await self._bodies.start()
+        self._bodies.start()
         if self._make_grpc is not None:
             self._grpc = self._make_grpc()
             await self._grpc.start()
@@ -181,6 +183,9 @@ def serve(path: str | os.PathLike, options: Options = Options(), *, progress: Ca
         rest = RESTServer("kserve.model_server:app", *planes, options.port, grace_period=_GRACE)
         rest.create_application()
         rest.config.access_log = False  # a line of its own for each request is enough
+        kept = [middleware for middleware in application.user_middleware if middleware.cls is not TimingMiddleware]
+        application.user_middleware[:] = kept  # it matches each request with all routes, and `records` has the times
+        gc.freeze()  # a collection that looks at TensorFlow's many objects stops everything for long
 
         def make_grpc():
             service = Service(answering, bodies, NAME, planes)

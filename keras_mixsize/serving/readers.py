@@ -1,0 +1,153 @@
+"""Processes that read large requests, because who parses or decodes holds Python's lock for as long as it takes.
+
+A request goes there and what it asks for comes back in parts, so that no copy of it holds that lock for long either.
+Neighbours: `bodies` (who calls it), `v1` and `v2` (which read).
+
+    readers = Readers()
+    readers.start()
+    asked = await readers.read(chunks, "v1", content_type="application/json", header_length=None)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from keras_mixsize.serving import v1, v2
+from keras_mixsize.serving.asking import Asked, Refused, is_file
+
+_COUNT = max(2, os.cpu_count() or 1)
+
+
+class Readers:
+    """As many processes as there are cores, each with a thread that talks to it."""
+
+    def __init__(self):
+        self._threads = ThreadPoolExecutor(_COUNT, "read")
+        self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Start the processes, so that the first large request does not wait for it."""
+        for _ in range(_COUNT):
+            self._idle.put(_Reader())
+
+    def stop(self) -> None:
+        """End the processes."""
+        self._threads.shutdown(cancel_futures=True)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().stop()
+
+    async def read(self, chunks: list[bytes], *form: str | None) -> Asked:
+        """Return what a body asks for.
+
+        Args:
+            chunks: the body's parts.
+            form: protocol, content type and header length, as `read` takes them.
+
+        Raises:
+            Refused: it cannot be read.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, chunks, form)
+
+    def _read(self, chunks: list[bytes], form: tuple) -> Asked:
+        reader = self._idle.get()  # there are as many as threads
+        try:
+            return reader.read(chunks, form)
+        except (EOFError, OSError):
+            reader.stop()
+            reader = _Reader()
+            text = "the process that reads large requests ended, as for lack of memory; send fewer images at a time"
+            raise Refused(text, 503) from None
+        finally:
+            self._idle.put(reader)
+
+
+class _Reader:
+    """A process that reads; it ends with this one, however this one ends, as its connection does."""
+
+    def __init__(self):
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", __name__, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        self._connection = Connection(ours.detach())
+
+    def read(self, chunks: list[bytes], form: tuple) -> Asked:
+        self._connection.send((form, [len(chunk) for chunk in chunks]))
+        for chunk in chunks:
+            self._connection.send_bytes(chunk)
+        found, layout = self._connection.recv()
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(layout, int):
+            return found.with_values({"images": [self._connection.recv_bytes() for _ in range(layout)]})
+        dtype, shape = layout
+        return found.with_values({"images": np.frombuffer(self._connection.recv_bytes(), dtype).reshape(shape)})
+
+    def stop(self) -> None:
+        self._connection.close()
+        self._process.wait()
+
+
+def read(body: bytes | bytearray, protocol: str, content_type: str, header_length: str | None) -> Asked:
+    """Return what a body asks for: a file alone, as `curl --data-binary` sends it, or the protocol's form.
+
+    Args:
+        body: of the request.
+        protocol: `"v1"` or `"v2"`.
+        content_type, header_length: the headers.
+
+    Raises:
+        Refused: it cannot be read.
+    """
+    if content_type.startswith("image/") or is_file(bytes(body[:16])):
+        return Asked([bytes(body)])
+    return v1.read(body) if protocol == "v1" else v2.read(body, header_length)
+
+
+def _read_for(connection: Connection) -> None:
+    """Read one request for the server."""
+    form, lengths = connection.recv()
+    body, place = bytearray(sum(lengths)), 0
+    for _ in lengths:
+        place += connection.recv_bytes_into(body, place)
+    try:
+        asked = read(body, *form)
+    except Refused as refused:
+        return connection.send((refused, None))
+    except Exception as error:
+        return connection.send((RuntimeError("".join(traceback.format_exception(error))), None))
+    is_array = isinstance(asked.images, np.ndarray)
+    layout = (asked.images.dtype, asked.images.shape) if is_array else len(asked.images)
+    connection.send((asked.with_values({"images": []}), layout))
+    for part in [np.ravel(asked.images).view(np.uint8)] if is_array else asked.images:
+        connection.send_bytes(part)
+
+
+def main(descriptor: str) -> None:
+    """Read requests until the server ends; it alone gets signals.
+
+    Args:
+        descriptor: of the socket to the server.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(EOFError, OSError), Connection(int(descriptor)) as connection:
+        while True:
+            _read_for(connection)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
