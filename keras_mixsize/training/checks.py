@@ -8,6 +8,7 @@ Used by `training`; each function raises a ValueError that says the remedy.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.sources.source import Source, check_label_range
 from keras_mixsize.training.scaling import scaling_layer
 
+_SPARSE, _SPARSE_NAMES = keras.losses.SparseCategoricalCrossentropy, ("sparse_categorical_crossentropy",)
 _log = logging.getLogger(__name__)
 
 
@@ -97,15 +99,33 @@ def _check_shares(model, data: MixSizeDataset) -> None:
 def _check_labels(model, source: Source) -> None:
     """Raise unless the labels are those of the model's first output, where that is a number of classes."""
     outputs = _classes(model)
-    if outputs is None:
+    if outputs is None or isinstance(source.labels, dict):
+        return
+    if source.labels.ndim == 1 and not source.has_classes:
+        _check_numbers(model)
         return
     names = source.class_names
     if names is not None and outputs != len(names):
         raise ValueError(
             f"classes must be the model's {model_outputs(model)} outputs, got {len(names)} named in the data"
         )
-    if source.labels.ndim == 1:
+    if source.has_classes and not _is_regression(model):
         check_label_range(source.labels, outputs)
+
+
+def _check_numbers(model) -> None:
+    """Raise a ValueError if labels that are floats would be cut to classes."""
+    if any(isinstance(loss, _SPARSE) or loss in _SPARSE_NAMES for loss in keras.tree.flatten(model.loss)):
+        raise ValueError(
+            "labels must be integers for sparse_categorical_crossentropy, got floats; use .astype('int64')"
+        )
+
+
+def _is_regression(model) -> bool:
+    """Return whether whole numbers may be any, because the one output is compared with them as a number."""
+    probability = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
+    named = ("binary_crossentropy", "binary_focal_crossentropy")
+    return model_outputs(model) == 1 and not isinstance(model.loss, probability) and model.loss not in named
 
 
 def model_outputs(model) -> int | None:
@@ -244,6 +264,21 @@ def check_length(plan: Plan, steps_per_epoch: int, epochs: int) -> None:
             f"steps_per_epoch must be those of the data's schedule, {plan.steps_per_epoch}, got {steps_per_epoch}; "
             f"leave "
             "it out"
+        )
+
+
+def check_executions(steps_per_epoch: int, steps_per_execution: int) -> None:
+    """Raise a ValueError if the last call of an epoch would train past its end.
+
+    Args:
+        steps_per_epoch: of the run.
+        steps_per_execution: of `compile`.
+    """
+    if steps_per_epoch % steps_per_execution:
+        raise ValueError(
+            f"steps_per_execution must divide the epoch's {steps_per_epoch} steps, got {steps_per_execution}; "
+            f"use {math.gcd(steps_per_epoch, steps_per_execution)}, or give steps_per_epoch="
+            f"{max(1, steps_per_epoch // steps_per_execution) * steps_per_execution}"
         )
 
 

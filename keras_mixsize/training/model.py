@@ -26,11 +26,19 @@ from keras_mixsize.input.dataset import MixSizeDataset
 from keras_mixsize.internals import PreparedModel, aggregate_beforehand, output_names
 from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.mixture import Mixture
+from keras_mixsize.regimes.plan import Plan
 from keras_mixsize.training import complexity
-from keras_mixsize.training.checks import check_compiled, check_data, check_network, check_validation
+from keras_mixsize.training.checks import (
+    check_compiled,
+    check_data,
+    check_executions,
+    check_network,
+    check_validation,
+)
 from keras_mixsize.training.dropout import check_dropout_scale, scaled_dropout
 from keras_mixsize.training.gradients import L2_FILTERS, SmoothingState
 from keras_mixsize.training.session import check_without_plan, plan_session
+from keras_mixsize.training.several_steps import SeveralSteps
 from keras_mixsize.training.size_metrics import SizeLogs
 from keras_mixsize.training.skipped_steps import SkippedLogs
 from keras_mixsize.training.step import TrainingStep
@@ -104,7 +112,7 @@ class MixSizeModel(PreparedModel):
         self.dropout_scale = dropout_scale
         self.stride = stride if stride is not None else complexity.model_stride(network)
         self._step = TrainingStep(self)
-        self._traced_step = None
+        self._traced_step = self._several_steps = None
         self._under_strategy = tf.distribute.has_strategy()
         self.built = True
 
@@ -186,7 +194,7 @@ class MixSizeModel(PreparedModel):
                 self.optimizer.build(self.trainable_variables)  # so that an untrained model is saved whole
         self._step.begin_phase(loss, kwargs.get("loss_weights"))
         self._step.forget_metrics()  # copies of the metrics from before
-        self._traced_step = None
+        self._traced_step = self._several_steps = None
         self._step.jit_in_replica = False
         if self._under_strategy:
             asked = kwargs.get("jit_compile") is True
@@ -216,10 +224,13 @@ class MixSizeModel(PreparedModel):
         check_validation(self, asked.get("validation_data"), asked.get("validation_steps"))
         if not isinstance(x, MixSizeDataset):
             check_without_plan(asked)
+            self._several_steps = None  # it knows the shapes of a plan only
             return super().fit(**asked)
         self.check(x)
         session = plan_session(asked | {"x": x.for_step()}, self.position)
+        check_executions(session.steps_per_epoch, self.steps_per_execution)
         self.build_steps(session.data.plan.regime.sizes, session.data.element_spec)
+        self._join_steps(session.data.plan)
         Workers(self.distribute_strategy).check_agreement(session.facts())
         self._step.position.assign(session.progress.position)
         session = session.restored(self).with_logs(*self._logs(session))
@@ -265,6 +276,14 @@ class MixSizeModel(PreparedModel):
                 self.make_train_function(force=True)
         self.make_train_function()
 
+    def _join_steps(self, plan: Plan) -> None:
+        """Have `steps_per_execution` steps run in one call, where each batch has one of a plan's shapes."""
+        shapes = [(bucket.images // plan.workers, bucket.size) for bucket in plan.regime.buckets]
+        if self.steps_per_execution == 1 or self.run_eagerly:
+            self._several_steps = None
+        elif self._several_steps is None or self._several_steps.shapes != tuple(dict.fromkeys(shapes)):
+            self._several_steps = SeveralSteps(self._traced_step, shapes, self.steps_per_execution)
+
     @property
     def state_variables(self) -> list:
         """Every variable that a training step changes: weights, optimizer, metrics, random state, position."""
@@ -298,12 +317,17 @@ class MixSizeModel(PreparedModel):
         if not self.run_eagerly:
             step = self._traced_step = StepPerShape(step, self.distribute_strategy, self.jit_compile or None)
 
+        def one_step(iterator):
+            return step(next(iterator))
+
         def train_function(iterator):
+            if self._several_steps is not None and isinstance(iterator, tf.data.Iterator):
+                return self._several_steps(iterator)
             for _ in range(self.steps_per_execution):
-                logs = step(next(iterator))
+                logs = one_step(iterator)
             return logs
 
-        self.train_function = train_function
+        self.one_step, self.train_function, self._several_steps = one_step, train_function, None
         if self.distribute_strategy.num_replicas_in_sync > 1:
             aggregate_beforehand(self.optimizer)
 

@@ -119,7 +119,7 @@ def _warm_up_bucket(model: keras.Model, bucket: Bucket, spec, repeats: int) -> W
     batch = tf.data.Dataset.from_tensors(tf.nest.map_structure(zeros, spec)).repeat()
     batches = iter(model.distribute_strategy.experimental_distribute_dataset(batch))
     with complexity.peak_memory() as peak_bytes:
-        first, *later = (_seconds(lambda: model.train_function(batches)) for _ in range(1 + repeats))
+        first, *later = (_seconds(lambda: model.one_step(batches)) for _ in range(1 + repeats))
         usual = statistics.median(later)
         return WarmUp(bucket, max(first - usual, 0.0), usual, peak_bytes())
 
