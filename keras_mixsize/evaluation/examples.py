@@ -97,7 +97,7 @@ def _of_source(source: Source, render, batch: int, size: int) -> Iterator[tuple[
     for low in range(0, source.num_examples, batch):
         indices = np.arange(low, min(low + batch, source.num_examples))
         images = render(tf.constant(indices), tf.zeros(len(indices), tf.uint32), tf.constant(size))
-        yield images, source.labels[indices]
+        yield images, tf.nest.map_structure(lambda labels, rows=indices: labels[rows], source.labels)
 
 
 def _of_pipeline(dataset: tf.data.Dataset, batch: int, view: View, size: int) -> Iterable:

@@ -23,6 +23,7 @@ import tensorflow as tf
 from keras_mixsize import sources
 from keras_mixsize.arguments import check_choice, check_count
 from keras_mixsize.images.augmentations import PadCropFlip, RandomResizedCrop
+from keras_mixsize.images.mixing import CutMix, MixUp, OneOf, SmoothLabels
 from keras_mixsize.images.transform import Transform
 from keras_mixsize.input.steps import batches, loader
 from keras_mixsize.internals import WrappedDataset, keras_asks_without_steps
@@ -34,6 +35,8 @@ from keras_mixsize.regimes.regime import Regime
 
 class MixSizeDataset(WrappedDataset):
     """Batches `(images [B*D, S, S, C], labels [B*D])` of the plan's steps, in order, without end.
+
+    With weights of the examples a batch has them as its third part. Labels may be a dictionary of several outputs'.
 
     The copies of an image are B rows apart ("duplicate-major"), so that replicas, which take contiguous rows, normalise
     over as many different images as can be. Every step has one of the regime's shapes; there is no smaller last batch.
@@ -72,6 +75,7 @@ class MixSizeDataset(WrappedDataset):
         if plan.num_examples != source.num_examples:
             raise ValueError(f"plan is for {plan.num_examples} examples, but the source has {source.num_examples}")
         plan.regime.check_workers(plan.workers)
+        _check_mixing(source, transform)
         self.source = source
         self.plan = plan
         self.transform = transform
@@ -101,6 +105,7 @@ class MixSizeDataset(WrappedDataset):
         seed: int = 0,
         sampling: str = "shuffled",
         sampling_weights: np.ndarray | None = None,
+        sample_weight: np.ndarray | None = None,
         parallel_calls: int = tf.data.AUTOTUNE,
         **transform,
     ) -> MixSizeDataset:
@@ -117,6 +122,8 @@ class MixSizeDataset(WrappedDataset):
             sampling: `"shuffled"` or `"independent"`, see `Plan`; or `"balanced"`: shuffled, and every class as often
                 as every other, see `regimes.Balanced`.
             sampling_weights: `[num_examples]`, how often each example is drawn in proportion, see `regimes.Weighted`.
+            sample_weight: `[num_examples]`, what each example's loss is multiplied with, as in Keras's `fit`; batches
+                are then (images, labels, weights).
             parallel_calls: steps prepared at the same time.
             **transform: fields of `Transform`, such as `augmentation=` or `dtype=`.
 
@@ -124,6 +131,7 @@ class MixSizeDataset(WrappedDataset):
             ValueError: no source, an option that there is not, with the nearest one, or weights that do not fit.
         """
         _check_source(source)
+        source = source if sample_weight is None else source.weighted(sample_weight)
         for name in transform:
             check_choice("option", name, _TRANSFORM)
         order = _order_of(source, sampling, sampling_weights)
@@ -297,6 +305,15 @@ def _check_source(source) -> None:
             "from_records or from_tfds on the data that it reads"
         )
     raise ValueError(f"source must be a keras_mixsize source, got a {type(source).__name__}: {remedy}")
+
+
+def _check_mixing(source: sources.Source, transform: Transform) -> None:
+    """Raise a ValueError if images are mixed whose weights or several labels would not be."""
+    several, weighted = isinstance(source.labels, dict), source.sample_weight is not None
+    mixes = isinstance(transform.batch_map, (MixUp, CutMix, OneOf))
+    if (mixes and (several or weighted)) or (isinstance(transform.batch_map, SmoothLabels) and several):
+        name = type(transform.batch_map).__name__
+        raise ValueError(f"batch_map must not be {name} with sample_weight or labels of several outputs; leave it out")
 
 
 def _order_of(source: sources.Source, sampling: str, weights: np.ndarray | None) -> Order | None:

@@ -157,7 +157,7 @@ def _in_turn(parts: list[tf.data.Dataset], dataset: MixSizeDataset) -> tf.data.D
     def check(turn, element):
         message = "the service gave another step than the plan's next; give the same servers and job= in all consumers"
         with tf.control_dependencies([tf.debugging.assert_equal(element[0], turn, message)]):
-            return tf.nest.map_structure(tf.identity, element[1]), element[2]
+            return tf.nest.map_structure(tf.identity, element[1:])
 
     turns = tf.data.Dataset.range(tf.int64.max)
     batches = tf.data.Dataset.choose_from_datasets(parts, turns.map(lambda turn: turn % len(parts)))

@@ -22,8 +22,8 @@ from keras_mixsize.regimes.plan import Plan
 
 
 def batches(load: Callable, plan: Plan, start: int, parallel_calls: int, *, stateless: bool) -> tf.data.Dataset:
-    """Return the endless dataset of a plan's batches, (images `[B*D, S, S, C]`, labels `[B*D]`) or what stands for
-    images.
+    """Return the endless dataset of a plan's batches, (images `[B*D, S, S, C]`, labels `[B*D]`), with weights `[B*D]`
+    where the source has them, or what stands for images.
 
     Args:
         load: the `loader` of the plan.
@@ -58,16 +58,15 @@ def step_stream(plan: Plan, start: int) -> tf.data.Dataset:
 
 
 def loader(source: sources.Source, plan: Plan, transform: Transform) -> Callable:
-    """Return the function from (bucket's index, first sample, worker) to the worker's images and labels of that step.
+    """Return the function from (bucket's index, first sample, worker) to the worker's images and labels of that step,
+    and their weights where the source has them.
 
     It is traced once, however many datasets begin at another step of the same plan.
     """
     sizes = tf.constant([bucket.size for bucket in plan.regime.buckets])
     batches = tf.constant(plan.batches)
     duplicates = tf.constant([bucket.duplicates for bucket in plan.regime.buckets])
-    with tf.device("CPU:0"):
-        labels = tf.constant(source.labels)
-
+    labels, weights = source.held
     bucket, sample, worker = (tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.int64, tf.int64))
 
     @functools.partial(tf.function, input_signature=[bucket, sample, worker], autograph=False)
@@ -81,7 +80,11 @@ def loader(source: sources.Source, plan: Plan, transform: Transform) -> Callable
             indices, seeds, sizes[bucket], transform, lambda later: draw_samples(plan, stream + later)[0]
         )
         images = with_shape(images, [None, None, None, source.channels])
-        tiling = [copies] + [1] * (labels.shape.rank - 1)
-        return transform.finish(images, tf.tile(tf.gather(labels, indices), tiling), seeds)
+
+        def rows(values: tf.Tensor) -> tf.Tensor:
+            return tf.tile(tf.gather(values, indices), [copies] + [1] * (values.shape.rank - 1))
+
+        finished = transform.finish(images, tf.nest.map_structure(rows, labels), seeds)
+        return finished if weights is None else (*finished, rows(weights))
 
     return load

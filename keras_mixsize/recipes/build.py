@@ -109,8 +109,8 @@ def compile_model(
     Raises:
         ValueError: labels that are not integers.
     """
-    if train.source.labels.ndim != 1:
-        raise ValueError(f"labels must be integers for a recipe, got the shape {train.source.labels.shape}")
+    if not train.source.has_classes:
+        raise ValueError(f"labels must be integers for a recipe, got {train.source.describe_classes()}")
     regularisation: dict[str, Any] = {"l2": recipe.l2, "l2_filter": recipe.l2_filter}
     if recipe.dropout_scale != 1.0:
         regularisation["dropout_scale"] = recipe.dropout_scale

@@ -43,6 +43,6 @@ __all__ = [
     "of_classes",
     "read_idx",
     "records",
-    "tfds_source",
     "sequence",
+    "tfds_source",
 ]

@@ -35,7 +35,7 @@ def of_classes(source: Source, classes: Sequence[str | int] | None) -> Source:
     """
     if classes is None:
         return source
-    if not isinstance(source.labels, np.ndarray) or source.labels.ndim != 1 or source.labels.dtype.kind != "i":
+    if not source.has_classes:
         raise ValueError("classes can be chosen only where each example has one class; give such labels")
     if isinstance(classes, (str, int)) or not len(classes):
         raise ValueError(f"classes must be a list of names or numbers of classes, got {classes!r}")

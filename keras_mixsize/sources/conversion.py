@@ -191,6 +191,8 @@ def _check_arguments(source: Source, max_side: int | None, quality: int, example
         raise ValueError(f"examples_per_shard must be at least 1, got {examples_per_shard!r}")
     if not isinstance(source, (ArraySource, EncodedSource)):
         raise ValueError(f"source must be an ArraySource or an EncodedSource, got {type(source)}")
+    if isinstance(source.labels, dict) or source.sample_weight is not None:
+        raise ValueError("source must have labels of one output and no sample_weight to be written, give it without")
     if isinstance(source, ArraySource) and source.images.dtype != np.uint8:
         raise ValueError(f"source must have uint8 images to be stored without loss, got {source.images.dtype}")
 

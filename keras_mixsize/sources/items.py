@@ -60,10 +60,12 @@ class Items(abc.ABC):
 
     Attributes:
         seen: the images that `labels` has looked at.
+        weights: of the examples, as far as `labels` has found any.
     """
 
     def __init__(self):
         self.seen = Seen()
+        self.weights: list[float] = []
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict:
@@ -199,7 +201,11 @@ class _BatchItems(Items):
         self._kept: tuple[int, Any] = (-1, None)
 
     def _parts(self, batch: int) -> tuple:
-        return parts_of(self._batches[int(batch)], self._keys, f"batch {batch}")
+        """Return images, labels and, where Keras would be given them, weights of a batch."""
+        found = self._batches[int(batch)]
+        if isinstance(found, (tuple, list)) and len(found) == 3:
+            return tuple(found)
+        return *parts_of(found, self._keys, f"batch {batch}"), ()
 
     def _image(self, index):
         batch = int(np.searchsorted(self._ends, index, side="right"))
@@ -210,17 +216,27 @@ class _BatchItems(Items):
     def labels(self):
         found, counts = [], []
         for batch in range(len(self._batches)):
-            images, labels = self._parts(batch)
-            if len(images) != len(labels):
+            images, labels, weights = self._parts(batch)
+            rows = _rows_of(labels)
+            if len(images) != len(rows) or len(weights) not in (0, len(rows)):
                 raise ValueError(
-                    f"batch {batch} must have a label for each image, got {len(labels)} for {len(images)} images"
+                    f"batch {batch} must have a label and perhaps a weight for each image, got {len(rows)} labels and "
+                    f"{len(weights)} weights for {len(images)} images"
                 )
             for image in images:
                 self.seen.add(image, len(found))
             counts.append(len(images))
-            found.extend(np.asarray(labels))
+            found += rows
+            self.weights += list(np.asarray(weights))
         self._ends = np.cumsum(counts)
         return found
+
+
+def _rows_of(labels: Any) -> list:
+    """Return the label of each row of a batch, dictionaries of several outputs', too."""
+    if isinstance(labels, Mapping):
+        return [dict(zip(labels, row)) for row in zip(*labels.values(), strict=True)]
+    return list(np.asarray(labels))
 
 
 class _FrameItems(Items):
@@ -282,7 +298,7 @@ def parts_of(example: Any, keys: tuple[str, str], name: str) -> tuple[Any, Any]:
     """Return image and label of an example, or a batch of them.
 
     Args:
-        example: a dictionary, or a tuple or list of image, label and perhaps more.
+        example: a dictionary, or a tuple or list of image and label.
         keys: of image and label in a dictionary.
         name: of the example, for messages.
 
@@ -292,9 +308,10 @@ def parts_of(example: Any, keys: tuple[str, str], name: str) -> tuple[Any, Any]:
     if isinstance(example, Mapping):
         _check_keys(list(example), keys, name)
         return example[keys[0]], example[keys[1]]
-    if isinstance(example, (tuple, list)) and len(example) >= 2:
+    if isinstance(example, (tuple, list)) and len(example) == 2:
         return example[0], example[1]
-    raise ValueError(f"{name} must be a pair (image, label) or a dictionary, got a {type(example).__name__}")
+    got = f"{len(example)} parts" if isinstance(example, (tuple, list)) else f"a {type(example).__name__}"
+    raise ValueError(f"{name} must be a pair (image, label) or a dictionary, got {got}")
 
 
 def _check_keys(known: list, keys: tuple[str, str], name: str) -> None:

@@ -8,7 +8,7 @@ Neighbours: `items` (what differs between them), `arrays` and `encoded` (the sou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,8 @@ def sequence(
         items: one of
 
             - a sequence of pairs (image, label), or of dictionaries: a list, a data set of grain or PyTorch;
-            - a `keras.utils.PyDataset`, whose items are batches; each batch that has an example of a step is made;
+            - a `keras.utils.PyDataset`, whose items are batches, perhaps with weights; each batch that has an example
+              of a step is made;
             - a data set of Hugging Face, whose images are read as they are stored;
             - a frame of pandas or polars, with a column of paths or of the bytes of files.
 
@@ -63,24 +64,26 @@ def sequence(
         (('cat', 'dog'), [0, 1])
     """
     found = items_of(items, image_key, label_key)
-    return of_classes(_source_of(found, class_names, channels, damage), classes)
+    source = _source_of(found, class_names, channels, damage)
+    return of_classes(source.weighted(found.weights) if found.weights else source, classes)
 
 
 def _source_of(found: Items, class_names, channels: int | None, damage) -> Source:
     """Return all of the items as the kind of source that fits them."""
-    labels, names = numbered(found.labels(), check_class_names(class_names) or found.class_names)
+    given = found.labels()
+    labels, names = numbered(given, check_class_names(class_names) or found.class_names)
     options = {"channels": 3 if channels is None else channels, "damage": damage}
     if found.seen.paths:
         return FileSource(found.seen.paths, labels, names, **options)
     first = pixels_or_file(found.image(0), 0)
     if isinstance(first, np.ndarray) and len(found.seen.shapes) == 1:
-        source = ArraySource(_Stack(found, len(labels), first), labels, names)
+        source = ArraySource(_Stack(found, len(given), first), labels, names)
         if channels not in (None, source.channels):
             raise ValueError(
                 f"channels must be the {source.channels} of the images, which have one size, got {channels}"
             )
         return source
-    return SequenceSource(found, labels, names, **options)
+    return SequenceSource(found, len(given), labels, names, **options)
 
 
 class SequenceSource(EncodedSource):
@@ -88,11 +91,12 @@ class SequenceSource(EncodedSource):
 
     Args:
         items: the examples.
+        count: how many there are.
         labels, class_names, **options: as for `BytesSource`.
     """
 
-    def __init__(self, items: Items, labels, class_names=None, **options):
-        super().__init__(labels, len(labels), class_names, **options)
+    def __init__(self, items: Items, count: int, labels, class_names=None, **options):
+        super().__init__(labels, count, class_names, **options)
         self._items = items
         self._reasons: dict[int, str] = {}
 
@@ -160,7 +164,7 @@ def numbered(labels: Sequence, names: tuple[str, ...] | None = None) -> tuple[np
     """Return labels as numbers, with the names of the classes if there are any.
 
     Args:
-        labels: numbers, vectors, or texts, which are the names of classes.
+        labels: numbers, vectors, texts, which are the names of classes, or dictionaries of these.
         names: of the classes in their order; those of the labels, sorted, if they are texts.
 
     Raises:
@@ -168,6 +172,8 @@ def numbered(labels: Sequence, names: tuple[str, ...] | None = None) -> tuple[np
     """
     if isinstance(labels, np.ndarray) and labels.dtype.kind in "iubf":
         return labels, names
+    if isinstance(labels[0], Mapping):
+        return _numbered_each(labels), names
     kinds = [_kind_of(label) for label in labels]
     other = next((index for index, kind in enumerate(kinds) if kind != kinds[0]), None)
     if other is not None or kinds[0] == "neither":
@@ -184,6 +190,15 @@ def numbered(labels: Sequence, names: tuple[str, ...] | None = None) -> tuple[np
     if unknown is not None:
         raise ValueError(f"labels must be among the class_names {names}, got {labels[unknown]!r} at index {unknown}")
     return np.array([numbers[label] for label in labels], np.int64), names
+
+
+def _numbered_each(labels: Sequence[Mapping]) -> dict[str, np.ndarray]:
+    """Return the labels of each output."""
+    keys = list(labels[0])
+    other = next((index for index, label in enumerate(labels) if not isinstance(label, Mapping) or [*label] != keys), 0)
+    if other:
+        raise ValueError(f"labels must be of the outputs {keys} as at index 0, got {labels[other]!r} at index {other}")
+    return {str(key): numbered([label[key] for label in labels])[0] for key in keys}
 
 
 def _kind_of(label: Any) -> str:

@@ -14,13 +14,15 @@ import collections
 import copy
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from keras_mixsize import images as images_lib
 
+Labels: TypeAlias = np.ndarray | dict[str, np.ndarray]
 _SHOWN = 8  # names of classes in a line
 
 
@@ -28,32 +30,52 @@ class Source(abc.ABC):
     """Examples addressed by index.
 
     Attributes:
-        labels: int64 `[num_examples]`, or float32 `[num_examples, classes]` (one-hot or soft).
+        labels: int64 `[num_examples]`; float32 `[num_examples, classes]`, one-hot, soft or a vector of numbers; float32
+            `[num_examples]`, a number each, for a regression; or a dictionary of these, by the network's outputs.
         class_names: a name per class, or None.
         channels: 1 or 3.
+        sample_weight: float32 `[num_examples]`, what each example's loss is multiplied with, or None; see `weighted`.
     """
 
-    labels: np.ndarray
+    labels: Labels
     class_names: tuple[str, ...] | None
     channels: int
+    sample_weight: np.ndarray | None = None
 
     @property
     def num_examples(self) -> int:
         """How many examples there are."""
-        return len(self.labels)
+        return len(tf.nest.flatten(self.labels)[0])
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether each example has one class, a whole number."""
+        return isinstance(self.labels, np.ndarray) and self.labels.ndim == 1 and self.labels.dtype.kind == "i"
 
     @property
     def num_classes(self) -> int:
-        """Classes: named ones, one-hot columns, or the largest label plus one."""
+        """Classes: named ones, one-hot columns, or the largest label plus one.
+
+        Raises:
+            ValueError: labels that are numbers, or of several outputs.
+        """
         if self.class_names is not None:
             return len(self.class_names)
-        return self.labels.shape[1] if self.labels.ndim == 2 else int(self.labels.max()) + 1
+        if self.has_classes:
+            return int(self.labels.max()) + 1
+        if isinstance(self.labels, dict) or self.labels.ndim == 1:
+            raise ValueError(f"labels must be classes to be counted, got {self.describe_classes()}")
+        return self.labels.shape[1]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.num_examples:,} images, {self.describe_classes()})"
 
     def describe_classes(self) -> str:
-        """Return how many classes there are and the names of the first, in words."""
+        """Return how many classes there are and the names of the first, in words; or what labels are instead."""
+        if isinstance(self.labels, dict):
+            return f"labels of {', '.join(self.labels)}"
+        if self.labels.ndim == 1 and not self.has_classes:
+            return "a number each"
         names = list(self.class_names or ())
         shown = ", ".join([*names[:_SHOWN], "..."] if len(names) > _SHOWN else names)
         return f"{self.num_classes:,} classes" + (f": {shown}" if names else "")
@@ -80,9 +102,38 @@ class Source(abc.ABC):
         if not len(rows):
             raise ValueError("rows must hold at least one example, got none")
         part = copy.copy(self)
-        part.labels = self.labels[rows]
+        part.labels = tf.nest.map_structure(lambda labels: labels[rows], self.labels)
+        part.sample_weight = None if self.sample_weight is None else self.sample_weight[rows]
         part._take(rows)
         return part
+
+    def weighted(self, sample_weight: np.ndarray | Sequence[float]) -> Source:
+        """Return the same examples with a weight each, Keras's `sample_weight`: what its loss is multiplied with.
+
+        Args:
+            sample_weight: numbers at or above 0, `[num_examples]`.
+
+        Raises:
+            ValueError: another number of them, or one that is negative or not finite (named).
+        """
+        weights = np.asarray(sample_weight)
+        if weights.shape != (self.num_examples,) or weights.dtype.kind not in "iubf":
+            raise ValueError(
+                f"sample_weight must be {self.num_examples} numbers, one per example, got {weights.dtype} "
+                f"{weights.shape}"
+            )
+        wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+        if wrong.size:
+            raise ValueError(f"sample_weight must be at or above 0, got {weights[wrong[0]]} at index {wrong[0]}")
+        found = copy.copy(self)
+        found.sample_weight = weights.astype(np.float32)
+        return found
+
+    @functools.cached_property
+    def held(self) -> tuple:
+        """Labels and weights (or None) as tensors, which all graphs refer to."""
+        weights = self.sample_weight
+        return tf.nest.map_structure(on_host, self.labels), None if weights is None else on_host(weights)
 
     def _take(self, rows: np.ndarray) -> None:
         """Leave out what other examples have, in a copy whose labels are those of the rows already."""
@@ -134,12 +185,16 @@ def on_host(values) -> tf.Tensor:
 
 
 def check_labels(
-    labels: np.ndarray | Sequence, count: int, class_names: tuple[str, ...] | None = None, label_offset: int = 0
-) -> np.ndarray:
-    """Return labels as int64 `[N]` or float32 `[N, classes]`.
+    labels: np.ndarray | Sequence | Mapping,
+    count: int,
+    class_names: tuple[str, ...] | None = None,
+    label_offset: int = 0,
+) -> Labels:
+    """Return labels as int64 `[N]`, float32 `[N]` or `[N, classes]`, or a dictionary of these.
 
     Args:
-        labels: integers or bools `[N]` or `[N, 1]`; or floats, or integers of 0 and 1, `[N, classes]`.
+        labels: integers or bools `[N]` or `[N, 1]`; floats `[N]`, which are no classes; floats, or integers of 0 and 1,
+            `[N, classes]`; or a dictionary of any of these, by the names of a network's outputs.
         count: how many examples there are.
         class_names: a name per class.
         label_offset: number of the first class, which is subtracted from integers `[N]`.
@@ -148,6 +203,8 @@ def check_labels(
         ValueError: another number of labels than images, negative or too large ones, rows of several lengths, another
             dtype, or floats that are not finite; names the index.
     """
+    if isinstance(labels, Mapping):
+        return _check_each(labels, count, class_names, label_offset)
     labels = _as_array(labels)
     if len(labels) != count or not count:
         raise ValueError(f"labels must be one per image, got {len(labels)} labels for {count} images")
@@ -155,12 +212,15 @@ def check_labels(
         labels = labels[:, 0]  # keras.datasets.cifar10 gives a column
     if label_offset and (labels.ndim != 1 or labels.dtype.kind not in "iub"):
         raise ValueError(f"label_offset must be 0 for labels {labels.dtype} {labels.shape}, got {label_offset!r}")
+    if labels.ndim == 1 and labels.dtype.kind == "f" and class_names is None:
+        return _check_rows(labels[:, None], None)[:, 0]
     if labels.ndim == 2 and labels.dtype.kind in "iubf":
         return _check_rows(labels, len(class_names) if class_names is not None else None)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
         remedy = "; number the classes: np.unique(labels, return_inverse=True)[1]" if labels.dtype.kind in "OUS" else ""
         raise ValueError(
-            f"labels must be integers [N] or floats [N, classes], got {labels.dtype} {labels.shape}{remedy}"
+            f"labels must be integers [N], floats [N, classes], or floats [N] without class_names, got {labels.dtype} "
+            f"{labels.shape}{remedy}"
         )
     numbers = labels.astype(np.int64) - label_offset
     try:
@@ -174,6 +234,22 @@ def check_labels(
         )
         raise ValueError(f"{error}{counted}{first}") from None
     return numbers
+
+
+def _check_each(labels: Mapping, count: int, class_names: tuple[str, ...] | None, label_offset: int) -> dict:
+    """Return the labels of each output."""
+    if not labels or class_names is not None or label_offset:
+        raise ValueError(
+            f"labels of several outputs must be arrays by name, without class_names and label_offset, got {[*labels]}, "
+            f"{class_names} and {label_offset}"
+        )
+    found = {}
+    for name, own in labels.items():
+        try:
+            found[name] = check_labels(own, count)
+        except ValueError as error:
+            raise ValueError(f"of output {name!r}: {error}") from None
+    return found
 
 
 def _as_array(labels: np.ndarray | Sequence) -> np.ndarray:

@@ -172,6 +172,28 @@ def test_other_orders_of_examples_give_the_planned_batches_from_any_step(small_a
     assert train.shard(2, 1).plan.order is train.plan.order
 
 
+def test_weights_and_labels_of_several_outputs_are_those_of_the_planned_examples(small_arrays, regime):
+    labels = {"main": small_arrays[1][:100], "place": np.linspace(0, 1, 200).reshape(100, 2).astype(np.float32)}
+    weights = np.linspace(0, 3, 100).astype(np.float32)
+    train = kms.MixSizeDataset.from_arrays(small_arrays[0][:100], labels, regime=regime, sample_weight=weights)
+    for number, (_, drawn, weighed) in enumerate(train.take(6)):
+        step = train.plan.at(number)
+        copies = step.bucket.duplicates
+        np.testing.assert_array_equal(drawn["main"], np.tile(labels["main"][step.indices], copies))
+        np.testing.assert_array_equal(drawn["place"], np.tile(labels["place"][step.indices], (copies, 1)))
+        np.testing.assert_array_equal(weighed, np.tile(weights[step.indices], copies))
+
+
+def test_what_mixes_images_is_refused_where_weights_or_labels_would_not_be_mixed(small_arrays):
+    images, labels = small_arrays
+    options = {"regime": kms.Regime.fixed(8, 8), "batch_map": kms.images.MixUp(10)}
+    with pytest.raises(ValueError, match="batch_map must not be MixUp with sample_weight or labels of several outputs"):
+        kms.MixSizeDataset.from_arrays(images, labels, sample_weight=np.ones(300), **options)
+    with pytest.raises(ValueError, match="batch_map must not be SmoothLabels"):
+        options["batch_map"] = kms.images.SmoothLabels(10)
+        kms.MixSizeDataset.from_arrays(images, {"main": labels}, **options)
+
+
 def test_an_example_that_comes_up_twice_in_a_batch_is_augmented_anew(small_arrays):
     weights = np.zeros(300)
     weights[5] = 1

@@ -32,9 +32,11 @@ def test_items_are_read_one_at_a_time():
     assert most == [1] * 4
 
 
-def test_an_example_may_have_more_than_image_and_label():
-    assert parts_of((1, 2, 3), ("image", "label"), "it") == (1, 2)
+def test_an_example_has_image_and_label_and_nothing_is_dropped_without_a_word():
+    assert parts_of((1, 2), ("image", "label"), "it") == (1, 2)
     assert parts_of({"a": 1, "b": 2, "c": 3}, ("c", "a"), "it") == (3, 1)
+    with pytest.raises(ValueError, match=r"it must be a pair \(image, label\) or a dictionary, got 3 parts"):
+        parts_of((1, 2, 3), ("image", "label"), "it")
 
 
 def test_an_image_may_be_stored_in_several_ways(tmp_path):

@@ -38,16 +38,18 @@ class Mapped:
 class Batches(keras.utils.PyDataset):
     """A PyDataset of batches of three, the last one smaller."""
 
-    def __init__(self, images, labels):
+    def __init__(self, images, labels, weights=None):
         super().__init__()
-        self.images, self.given = images, labels
+        self.images, self.given, self.weights = images, labels, weights
 
     def __len__(self):
         return -(-len(self.images) // 3)
 
     def __getitem__(self, batch):
         rows = slice(3 * batch, 3 * batch + 3)
-        return self.images[rows], self.given[rows], np.ones(len(self.given[rows]))
+        labels = {name: of[rows] for name, of in self.given.items()} if type(self.given) is dict else self.given[rows]
+        weights = () if self.weights is None else (self.weights[rows],)
+        return self.images[rows], labels, *weights
 
 
 class Frame:
@@ -222,6 +224,17 @@ def test_a_data_set_of_grain():
     np.testing.assert_array_equal(sources.sequence(mapped).images[[3, 1]], images[[3, 1]])
 
 
+def test_weights_and_labels_of_several_outputs_are_taken_from_a_pydataset():
+    labels, weights = {"main": np.arange(6) % 3, "share": np.linspace(0, 1, 6)}, np.arange(6) / 2
+    source = sources.sequence(Batches(pictures(), labels, weights))
+    assert source.labels["main"].tolist() == labels["main"].tolist() and source.labels["share"].dtype == np.float32
+    assert source.sample_weight.tolist() == weights.tolist() and source.take(np.array([3])).sample_weight == 1.5
+    pairs = [(image, {"main": 1, "kind": "ab"[number % 2]}) for number, image in enumerate(pictures())]
+    assert sources.sequence(pairs).labels["kind"].tolist() == [0, 1] * 3
+    with pytest.raises(ValueError, match=r"of the outputs \['main', 'kind'\] as at index 0, got 3 at index 6"):
+        sources.sequence([*pairs, (pairs[0][0], 3)])
+
+
 # Damage
 
 
@@ -290,7 +303,7 @@ PLAIN = np.zeros([8, 8, 3], np.uint8)
         ([(np.zeros([8, 8, 4]), 0)], r"image 0 must be an array \[H, W\].*got float64 \(8, 8, 4\)"),
         ([(None, 0)], "image 0 must be an array .* got a NoneType"),
         ([(np.zeros([8, 8], np.int64), 0)], "images must be uint8 .*, got int64"),
-        (Batches(pictures(), np.zeros(4, int)), "batch 1 must have a label for each image, got 1 for 3 images"),
+        (Batches(pictures(), np.zeros(4, int)), "batch 1 must have a label .*, got 1 labels and 0 weights for 3 "),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_remedy(items, message):

@@ -62,6 +62,15 @@ def test_validation_data_are_checked_before_the_first_step(model, one_bucket, sm
     assert model.position == 0
 
 
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy()])
+def test_numbers_are_not_cut_to_classes(small_arrays, network, loss):
+    train = kms.MixSizeDataset.from_arrays(small_arrays[0], small_arrays[1] / 2, regime=kms.Regime.fixed(8, 16))
+    with pytest.raises(ValueError, match="labels must be integers for sparse_categorical_crossentropy, got floats"):
+        model = compiled(network)
+        model.compile("sgd", loss)
+        model.fit(train)
+
+
 def test_labels_that_a_map_changes_are_not_held_against_the_source(small_arrays):
     halves = kms.MixSizeDataset.from_arrays(
         *small_arrays, regime=kms.Regime.fixed(8, 16), batch_map=lambda images, labels, seed: (images, labels // 5)

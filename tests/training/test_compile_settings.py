@@ -39,12 +39,17 @@ def mean_of_answers(y_true, y_pred):
 
 
 def network(form):
-    """Return a network of one output, or of two in a list or a dictionary."""
+    """Return a network of one output, of ten classes or a number, or of two in a list or a dictionary."""
     keras.utils.set_random_seed(3)
     inputs = keras.Input((None, None, 1))
     hidden = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, strides=2)(inputs))
     heads = {name: keras.layers.Dense(10, name=name, activation="softmax")(hidden) for name in ("side", "main")}
-    return keras.Model(inputs, {"one": heads["main"], "list": list(heads.values()), "dict": heads}[form])
+    return keras.Model(
+        inputs,
+        {"one": heads["main"], "number": keras.layers.Dense(1)(hidden), "list": list(heads.values()), "dict": heads}[
+            form
+        ],
+    )
 
 
 def data_of(arrays, labels):
@@ -127,6 +132,44 @@ def test_one_size_trains_as_in_stock_keras_with_its_logs(case, small_arrays):
         np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
         if name not in ("main_loss", "side_loss"):
             np.testing.assert_allclose(logs[f"{name}_8"], value, rtol=1e-5, err_msg=name)
+
+
+NUMBERS = np.linspace(0, 40, 48)
+GIVEN = {  # form of the network, labels of 48 classes, sample weights, and the loss
+    "weights of the examples": ("one", lambda classes: classes, NUMBERS, sparse()),
+    "labels of several outputs": (
+        "dict",
+        lambda classes: {"main": classes, "side": np.eye(10)[classes // 2]},
+        NUMBERS,
+        {"main": sparse(), "side": "categorical_crossentropy"},
+    ),
+    "outputs of a list by name": (
+        "list",
+        lambda classes: {"main": classes, "side": classes // 2},
+        None,
+        {"main": sparse(), "side": sparse()},
+    ),
+    "numbers": ("number", lambda classes: NUMBERS, None, "mse"),
+    "whole numbers": ("number", lambda classes: np.arange(48), None, "mae"),
+    "vectors": ("one", lambda classes: np.stack([NUMBERS] * 10, axis=1), NUMBERS, "mse"),
+}
+
+
+@pytest.mark.parametrize("case", GIVEN.values(), ids=GIVEN)
+def test_labels_and_weights_of_the_source_train_as_arrays_do_in_stock_keras(case, small_arrays):
+    form, labels_of, weights, loss = case
+    images, labels = small_arrays[0][:48], labels_of(small_arrays[1][:48])
+    options = {"optimizer": keras.optimizers.SGD(0.01), "loss": loss}
+    stock = network(form)
+    stock.compile(**options)
+    expected = stock.fit(images / 255, labels, batch_size=48, epochs=2, sample_weight=weights, verbose=0).history
+    whole = {"regime": kms.Regime.fixed(32, 48), "augmentation": kms.WholeImage(), "sample_weight": weights}
+    model = kms.MixSizeModel(network(form), smoothing=None)
+    model.compile(keras.optimizers.SGD(0.01), loss)
+    logs = model.fit(kms.MixSizeDataset.from_arrays(images, labels, **whole), epochs=2, verbose=0).history
+    for one, other in zip(model.network.get_weights(), stock.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(logs["loss"], expected["loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
