@@ -114,7 +114,7 @@ class Workers:
         """Return what an operation makes of every worker's array; one traced function for each shape, see `tracing`."""
         key = operation.__name__, array.shape, array.dtype
         if key not in self._functions:
-            self._functions[key] = tf.function(functools.partial(operation))
+            self._functions[key] = tf.function(functools.partial(operation), autograph=False)
         return self._functions[key](self._per_replica(array)).numpy()
 
     def _per_replica(self, array: np.ndarray):

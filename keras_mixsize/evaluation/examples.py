@@ -65,7 +65,9 @@ def batches_of(data: Examples, batch: int, view: View) -> Callable[[int], Iterab
         data = ArraySource(*data)
     if isinstance(data, Source):
         transform = Transform(view.window, view.interpolation, view.antialias, decode="exact")
-        render = tf.function(functools.partial(data.render, transform=transform), reduce_retracing=True)
+        render = tf.function(
+            functools.partial(data.render, transform=transform), reduce_retracing=True, autograph=False
+        )
         return functools.partial(_of_source, data, render, batch)
     if isinstance(data, tf.data.Dataset):
         return functools.partial(_of_pipeline, data, batch, view)

@@ -336,7 +336,8 @@ class MixSizeModel(PreparedModel):
         if Workers(self.distribute_strategy).count == 1:
             super().make_test_function(force)
         elif self.test_function is None or force:
-            step = tf.function(functools.partial(self._run_on_replicas, self.test_step), reduce_retracing=True)
+            test = functools.partial(self._run_on_replicas, self.test_step)
+            step = tf.function(test, reduce_retracing=True, autograph=False)
             self.test_function = lambda iterator: step(next(iterator))
 
     def _run_on_replicas(self, step, data):
