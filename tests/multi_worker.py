@@ -16,6 +16,7 @@ import tensorflow as tf
 
 OPTIONS = json.loads(sys.argv[1])
 tf.get_logger().setLevel("ERROR")
+keras.config.set_floatx("float64")  # what differs by more than rounding is then no rounding of sums in another order
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * OPTIONS.get("devices", 1)
 )

@@ -21,10 +21,15 @@ from keras_mixsize.internals import call_on_replicas
 
 
 def sum_over_replicas(gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
-    """Return the gradients summed over all replicas: the step's one all-reduce."""
-    present = [gradient for gradient in gradients if gradient is not None]
-    summed = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, present))
-    return [None if gradient is None else next(summed) for gradient in gradients]
+    """Return the gradients summed over all replicas: the step's one all-reduce, or one for each dtype among them."""
+    context, summed = tf.distribute.get_replica_context(), list(gradients)
+    present = [index for index, gradient in enumerate(gradients) if gradient is not None]
+    for dtype in dict.fromkeys(gradients[index].dtype for index in present):  # TensorFlow joins what is summed at once
+        alike = [index for index in present if gradients[index].dtype == dtype]
+        sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [gradients[index] for index in alike])
+        for index, total in zip(alike, sums, strict=True):
+            summed[index] = total
+    return summed
 
 
 def run_either(condition: tf.Tensor, function: Callable, otherwise: Callable, *args) -> None:

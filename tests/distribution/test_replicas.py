@@ -9,8 +9,9 @@ import sys
 import ml_dtypes
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from keras_mixsize.distribution.replicas import pack_copies
+from keras_mixsize.distribution.replicas import pack_copies, sum_over_replicas
 from keras_mixsize.distribution.replicas import spread as spread_copies
 
 SCRIPT = pathlib.Path(__file__).parents[1] / "mirrored_worker.py"
@@ -75,6 +76,18 @@ def test_smoothing_uses_the_norm_of_the_summed_gradient(facts):
 def test_one_all_reduce_per_step_and_those_of_keras_in_a_synchronised_batch_norm(facts, size):
     assert facts["collectives"]["separate"][size] == 1
     assert 1 < facts["collectives"]["synchronised"][size] <= 1 + 5  # three sums forward, two gradients backward
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+def test_gradients_of_several_dtypes_are_summed_in_their_own(two_devices):
+    """As of a network in float64 or bfloat16, whose mark of steps that are not finite is float32."""
+    dtypes = [tf.float32, tf.float64, tf.bfloat16, tf.float64]
+    strategy = tf.distribute.MirroredStrategy(two_devices)
+    sums = strategy.run(tf.function(lambda: sum_over_replicas([None, *(tf.ones([3], dtype) for dtype in dtypes)])))
+    for found, dtype in zip(sums[1:], dtypes, strict=True):
+        for copy in strategy.experimental_local_results(found):
+            assert copy.dtype == dtype and copy.numpy().tolist() == [2, 2, 2]
+    assert sums[0] is None
 
 
 def test_metrics_count_every_image_of_all_replicas(facts):

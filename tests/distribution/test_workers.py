@@ -1,4 +1,9 @@
-"""MultiWorkerMirroredStrategy on loopback: two and three real processes, started by `mixsize launch`."""
+"""MultiWorkerMirroredStrategy on loopback: two and three real processes, started by `mixsize launch`.
+
+They train in float64, because Keras takes the variance of synchronised batch norm as E[x^2] - E[x]^2, and that of one
+process otherwise: in float32 the two runs part by 1e-4 in some weights. What is left is the norm of the gradients and
+the images, which are float32.
+"""
 
 import json
 import pathlib
@@ -64,20 +69,20 @@ def test_workers_end_with_bitwise_equal_weights(group):
 @pytest.mark.slow
 def test_the_run_is_that_of_one_process(group, alone):
     for weight, expected in zip(group[0]["weights"], alone["weights"], strict=True):
-        np.testing.assert_allclose(weight, expected, atol=2e-5)
-    assert group[0]["norm"] == pytest.approx(alone["norm"], rel=1e-4)
+        np.testing.assert_allclose(weight, expected, atol=1e-6)
+    assert group[0]["norm"] == pytest.approx(alone["norm"], rel=1e-6)
     for name in ("history", "resumed_history"):
         assert group[0][name].keys() == alone[name].keys()
         for key, values in alone[name].items():
-            assert group[0][name][key] == pytest.approx(values, abs=2e-5), key
-    assert group[0]["evaluated"] == pytest.approx(alone["evaluated"], abs=2e-5)
+            assert group[0][name][key] == pytest.approx(values, abs=1e-6), key
+    assert group[0]["evaluated"] == pytest.approx(alone["evaluated"], abs=1e-6)
 
 
 @pytest.mark.slow
 def test_workers_finish_their_images_as_the_input_does(group):
     for facts in group:
         for weight, expected in zip(facts["on_files"], facts["on_finished_files"], strict=True):
-            np.testing.assert_allclose(weight, expected, atol=2e-5)
+            np.testing.assert_allclose(weight, expected, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -125,7 +130,7 @@ def test_what_workers_tell_each_other(group):
         ("epochs", "ValueError: epochs must be the same on all workers, got 2 on worker 0, 3 on worker 1"),
         ("odd", "the batch must be divisible by the "),
         ("sharded", "data must be whole under MultiWorkerMirroredStrategy, which shards it, got shard 0 of 2"),
-        ("endless", "validation_steps must be given, because a MixSizeDataset is endless"),
+        ("endless", "validation_steps must be given for validation_data without an end"),
     ],
 )
 def test_what_workers_cannot_train_together_is_refused_on_all(group, name, message):
@@ -143,9 +148,9 @@ def test_a_run_goes_on_with_another_number_of_workers(tmp_path, alone, first, se
     end = json.loads(lines[0][-1])
     assert end["start"] == "step-0000000016"
     for weight, expected in zip(end["weights"], alone["weights"], strict=True):
-        np.testing.assert_allclose(weight, expected, atol=5e-5)
+        np.testing.assert_allclose(weight, expected, atol=1e-6)
     for name in ("loss", "accuracy", "loss_16"):
-        assert end["history"][name][-1] == pytest.approx(alone["resumed_history"][name][0], abs=5e-5)
+        assert end["history"][name][-1] == pytest.approx(alone["resumed_history"][name][0], abs=1e-6)
 
 
 @pytest.mark.slow
