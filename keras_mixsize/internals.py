@@ -300,7 +300,7 @@ def checkpoint_values(prefix: str, count: int) -> list[np.ndarray]:
 _REMEMBERED = {  # what Keras's callbacks know of the epochs before, as far as JSON holds it
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
-    keras.callbacks.ModelCheckpoint: ("best",),
+    keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving"),
 }
 
 
@@ -312,7 +312,7 @@ def remembers(callback: keras.callbacks.Callback) -> bool:
 def memory_of(callback: keras.callbacks.Callback) -> dict[str, int | float | None]:
     """Return what one of Keras's callbacks remembers of earlier epochs, by attribute; nothing for other callbacks.
 
-    Public: nothing, callbacks have no `get_config`; the attributes have public names that no document speaks of.
+    Public: nothing, callbacks have no `get_config`; most attributes have public names that no document speaks of.
 
     Args:
         callback: of a training that has begun.

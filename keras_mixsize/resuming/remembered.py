@@ -2,6 +2,7 @@
 
 Used by `resume`; `internals` knows where the callbacks keep it.
 
+    check_going_on(callbacks)
     facts = remember(callbacks)             # as JSON holds it
     remind(callbacks, facts)
 """
@@ -14,6 +15,17 @@ import keras
 import numpy as np
 
 from keras_mixsize import internals
+
+
+def check_going_on(callbacks: Iterable[keras.callbacks.Callback]) -> None:
+    """Raise a ValueError if a callback overwrites the weights from which a run with more epochs would go on."""
+    swapping = (callback for callback in callbacks if isinstance(callback, keras.callbacks.SwapEMAWeights))
+    if any(callback.swap_on_epoch for callback in swapping):
+        raise ValueError(
+            "callbacks must not hold SwapEMAWeights(swap_on_epoch=True) beside Resume: after the last epoch it "
+            "replaces the weights by their averages, from which more epochs could not go on; use SwapEMAWeights(), "
+            "which validates with the averages; fit leaves them in the model at its end"
+        )
 
 
 def remember(callbacks: Iterable[keras.callbacks.Callback]) -> list[list]:

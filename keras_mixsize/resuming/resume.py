@@ -27,7 +27,7 @@ from keras_mixsize.distribution.replicas import assign_copies, gather_copies, is
 from keras_mixsize.distribution.workers import Agreement, Workers
 from keras_mixsize.resuming import checkpoints
 from keras_mixsize.resuming.identity import check_run, describe_run
-from keras_mixsize.resuming.remembered import best_weights, has_stopped, remember, remind
+from keras_mixsize.resuming.remembered import best_weights, check_going_on, has_stopped, remember, remind
 
 _PROGRESS = "place"  # its name in files, since 0.1.0
 _EPOCH_IS_OVER = "the rest of a resumed epoch is done"  # a value of model.stop_training that only Resume sets
@@ -122,9 +122,10 @@ class Resume(keras.callbacks.Callback):
             callbacks: the others, see `Resume`.
 
         Raises:
-            ValueError: the checkpoint is of another run, the directory cannot be written, or the steps do not fit
-                `steps_per_execution`.
+            ValueError: the checkpoint is of another run, the directory cannot be written, the steps do not fit
+                `steps_per_execution`, or a callback is one that no run goes on with.
         """
+        check_going_on(callbacks)
         self.set_model(model)
         self._steps, self._others = steps_per_epoch, callbacks
         self._run = describe_run(model, plan, steps_per_epoch)
@@ -190,12 +191,13 @@ class Resume(keras.callbacks.Callback):
         """
         done, position = self._progress.done + batch, self._progress.position + batch
         terminated, waited = self._agreement.any(position, self._terminated, self._has_waited())
-        if terminated:
-            self._save(self._snapshot())
-            self._exit()
         unsaved = position - self._saved_position
-        if (waited and unsaved > 0) or (self.every_steps is not None and unsaved >= self.every_steps):
-            self._save(self._snapshot())  # waits for the write before, because every_steps is a promise
+        due = waited or (self.every_steps is not None and unsaved >= self.every_steps)
+        if unsaved and (due or terminated):
+            # where an epoch begins, callbacks have begun it already, and will once more in a run that goes on there
+            self._save(self._end if self._end is not None and self._end[0] == position else self._snapshot())
+        if terminated:
+            self._exit()
         if (
             self._progress.done
             and done + self.model.steps_per_execution >= self._steps
