@@ -1,5 +1,5 @@
 # make demo: the main job on the embedded data.  make test: the tests.  Both set up .venv by themselves, once.
-# make serve: a server of the demo's network with a web page; PORT=8081 for another port, SERVED=FOLDER for another export,
+# make serve: a server of a small network with a web page; PORT=8081 for another port, SERVED=FOLDER for another export,
 # GRPC_PORT=8001 for gRPC as well.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -10,8 +10,6 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 SERVING_VENV := .venv-serving
 SERVING_INSTALLED := $(SERVING_VENV)/installed
 PORT ?= 8080
-# The demo's B+ network if there is one; without it, that network is trained alone
-TRAINED := $(firstword $(wildcard runs/demo/b+/model.keras) runs/serve/b+/model.keras)
 SERVED ?= runs/serve/exported
 
 .PHONY: demo serve test test-slow test-reliability lint benchmark docs clean
@@ -22,13 +20,13 @@ demo: $(INSTALLED)
 serve: $(SERVING_INSTALLED) $(if $(filter runs/serve/exported,$(SERVED)),$(SERVED)/1/saved_model.pb)
 	$(SERVING_VENV)/bin/mixsize serve $(SERVED) --port=$(PORT) $(if $(GRPC_PORT),--grpc_port=$(GRPC_PORT))
 
-runs/serve/exported/1/saved_model.pb: $(TRAINED) $(INSTALLED)
-	@echo "exporting $(TRAINED) for 12, 16, 24 and 32 px"
+runs/serve/exported/1/saved_model.pb: runs/serve/b+/model.keras $(INSTALLED)
+	@echo "exporting $< for 12, 16, 24 and 32 px"
 	rm -rf runs/serve/exported
 	$(BIN)/mixsize export '$(<D)' --sizes=12,16,24,32 --calibration_batches=25 --output=runs/serve/exported
 
 runs/serve/b+/model.keras: | $(INSTALLED)
-	@echo "no network of the demo in runs/demo: training its B+ network alone, 2 to 3 minutes on 2 cores"
+	@echo "training a small B+ network on the embedded images, 2 to 3 minutes on 2 cores"
 	$(BIN)/mixsize train --recipe=embedded/resnet8/b+ --epochs=16 --sizes=16,32 --calibration_batches=25 --output=runs/serve/b+
 
 test: $(INSTALLED)

@@ -1,7 +1,7 @@
 """Draws what size cascades of an export reach into its report's picture: accuracy against mean compute.
 
     make serve          # or any other export of a run; stop it again
-    python benchmarks/cascades.py --exported=runs/serve/exported --run=runs/demo/b+ \\
+    python benchmarks/cascades.py --exported=runs/serve/exported --run=runs/serve/b+ \\
         --output=docs/benchmarks/cascade.json
 
 Cascades for several wanted accuracies are fitted on the part of the test set that fits the export's own, and looked at

@@ -1,7 +1,7 @@
 """Converts every size of an export for other engines and compares them with the export on the whole test set.
 
     pip install onnx onnxruntime openvino ai-edge-litert && pip install --no-deps tf2onnx
-    python benchmarks/check_converters.py --exported=runs/serve/exported --run=runs/demo/b+ \\
+    python benchmarks/check_converters.py --exported=runs/serve/exported --run=runs/serve/b+ \\
         --output=docs/benchmarks/converters.json
 
 Writes for each size and engine its accuracy, that of the export, on how many images the two agree, the largest

@@ -22,7 +22,7 @@ from keras_mixsize.cli.held_out import classes_of, divide, images_of
 
 EXPORTED = flags.DEFINE_string("exported", "runs/serve/exported", "What export.py wrote.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Of the run's data set; the run's unless given.")
-RUN = flags.DEFINE_string("run", "runs/demo/b+", "Folder of the run that was exported.")
+RUN = flags.DEFINE_string("run", "runs/serve/b+", "Folder of the run that was exported.")
 
 
 class Examples(NamedTuple):

@@ -1,6 +1,6 @@
 """`mixsize evaluate` as a script: tests finished runs at other sizes.
 
-python experiments/evaluate.py --runs=runs/demo/baseline,runs/demo/d+ --sizes=16,20,24,28,32 --output=runs/compare
+python experiments/evaluate.py --runs=runs/demo/baseline,runs/demo/b+ --sizes=8,10,12,14,16 --output=runs/compare
 """
 
 import sys

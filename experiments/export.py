@@ -1,6 +1,6 @@
 """`mixsize export` as a script: writes a finished run as one SavedModel for several sizes.
 
-python experiments/export.py --run=runs/demo/b+ --sizes=12,16,24,32 --output=exported
+python experiments/export.py --run=runs/demo/b+ --sizes=8,12,16,24 --output=exported
 """
 
 import sys
