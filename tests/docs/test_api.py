@@ -32,12 +32,20 @@ def test_every_public_name_of_a_room_lies_in_a_module_that_a_page_shows(room):
 
 
 @pytest.mark.slow
-def test_the_site_is_built_without_a_warning_and_knows_every_public_name(tmp_path):
+def test_the_site_is_built_without_a_warning_knows_every_public_name_and_fetches_nothing(tmp_path):
     pytest.importorskip("mkdocstrings")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     inventory = zlib.decompress((tmp_path / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
     known = {line.split()[0].rpartition(".")[2] for line in inventory.splitlines()}
+    fetched = [
+        name
+        for page in tmp_path.rglob("*.html")
+        for name in re.findall(
+            r'<(?:script|img|link rel="stylesheet")[^>]+(?:src|href)="(https?:[^"]+)"', page.read_text()
+        )
+    ]
+    assert fetched == []  # the site is read without a network
     modules = [kms, *(importlib.import_module(f"keras_mixsize.{room}") for room in ROOMS if room != "cli")]
     assert {name for module in modules for name in module.__all__ if callable(getattr(module, name))} - known == set()
