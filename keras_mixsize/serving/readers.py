@@ -27,11 +27,11 @@ import numpy as np
 from keras_mixsize.serving import v1, v2
 from keras_mixsize.serving.asking import Asked, Refused, is_file
 
-_COUNT = max(2, os.cpu_count() or 1)
+_COUNT = min(8, max(2, os.cpu_count() or 1))
 
 
 class Readers:
-    """As many processes as there are cores, each with a thread that talks to it."""
+    """A process for each core, up to eight, and as many threads that talk to them."""
 
     def __init__(self):
         self._threads = ThreadPoolExecutor(_COUNT, "read")
@@ -39,8 +39,9 @@ class Readers:
 
     def start(self) -> None:
         """Start the processes, so that the first large request does not wait for it."""
-        for _ in range(_COUNT):
-            self._idle.put(_Reader())
+        for reader in [_Reader() for _ in range(_COUNT)]:
+            reader.wait()
+            self._idle.put(reader)
 
     def stop(self) -> None:
         """End the processes."""
@@ -82,9 +83,14 @@ class _Reader:
         with theirs:
             command = [sys.executable, "-m", __name__, str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-        self._connection = Connection(ours.detach())
+        self._connection, self._has_started = Connection(ours.detach()), False
+
+    def wait(self) -> None:
+        if not self._has_started:
+            self._has_started = self._connection.recv()
 
     def read(self, chunks: list[bytes], form: tuple) -> Asked:
+        self.wait()
         self._connection.send((form, [len(chunk) for chunk in chunks]))
         for chunk in chunks:
             self._connection.send_bytes(chunk)
@@ -145,6 +151,7 @@ def main(descriptor: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(EOFError, OSError), Connection(int(descriptor)) as connection:
+        connection.send(True)
         while True:
             _read_for(connection)
 

@@ -81,7 +81,7 @@ def test_a_reader_that_ends_is_said_and_another_takes_its_place(processes):
 
 def test_readers_go_on_when_the_server_is_told_to_end(processes):
     body = json.dumps({"instances": PIXELS.tolist()}).encode()
-    for _ in range(processes._idle.qsize()):  # one after the other, so that all of them run
+    for _ in range(processes._idle.qsize()):  # so that all of them run, as when a server has started
         read(processes, "v1", body)
     for number in (signal.SIGTERM, signal.SIGINT):
         send_to_all(processes, number)
