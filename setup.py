@@ -31,6 +31,7 @@ if __name__ == "__main__":
         package_data={
             "keras_mixsize": ["py.typed"],
             "keras_mixsize.cli": ["*.html"],
+            "keras_mixsize.models": ["data/*/*"],
             "keras_mixsize.sources": ["data/*"],
             "keras_mixsize.serving": ["*.html"],
         },

@@ -11,6 +11,7 @@ import re
 import accuracy_blocks
 import evidence_blocks
 import input_blocks
+import preset_blocks
 import run_blocks
 import serving_blocks
 import step_blocks
@@ -22,6 +23,8 @@ BLOCKS = {
     "accuracy": accuracy_blocks.accuracy,
     "evidence": evidence_blocks.evidence,
     "home": evidence_blocks.home,
+    "presets": preset_blocks.presets,
+    "untrained": preset_blocks.untrained,
     "input": input_blocks.input_pipeline,
     "benchmark": step_blocks.step_time,
     "zoo": step_blocks.zoo,
@@ -35,7 +38,14 @@ BLOCKS = {
     "converters": serving_blocks.converters,
     "load": serving_blocks.load,
 }
-PAGES = ("docs/index.md", "docs/results.md", "docs/method.md", "docs/serving.md", "docs/reliability.md")
+PAGES = (
+    "docs/index.md",
+    "docs/models.md",
+    "docs/results.md",
+    "docs/method.md",
+    "docs/serving.md",
+    "docs/reliability.md",
+)
 
 
 def filled(text: str) -> str:

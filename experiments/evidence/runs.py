@@ -89,8 +89,15 @@ class Clock:
 # A run
 
 
-def run_one(run: Run, setting: Setting, data: Data) -> dict:
-    """Train a run from its seed, test it, and return its result, ready to be written as JSON."""
+def run_one(run: Run, setting: Setting, data: Data, keep: Callable | None = None) -> dict:
+    """Train a run from its seed, test it, and return its result, ready to be written as JSON.
+
+    Args:
+        run: which one.
+        setting: of the run's name.
+        data: what the setting loads.
+        keep: called with the tested model and the batches that calibrate it, to keep its weights.
+    """
     arm, clock = ARMS[run.arm], Clock()
     keras.utils.clear_session()
     keras.utils.set_random_seed(run.seed)
@@ -111,6 +118,8 @@ def run_one(run: Run, setting: Setting, data: Data) -> dict:
     test = functools.partial(evaluate, model, data, make_dataset(Sizes(BASE)), setting.base_size)
     report = _try_forks(model, forks, train, test) if forks else test(list(setting.test_sizes.values()))
     clock.stop("evaluate")
+    if keep is not None:
+        keep(model, make_dataset(Sizes(BASE)))
     return (
         dataclasses.asdict(run)
         | _cost(arm, setting, phases, forks)

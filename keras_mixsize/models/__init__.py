@@ -1,6 +1,6 @@
 """The model zoo: networks that accept any image size; nothing else in the library imports it.
 
-Each network has a file and a function of its own; `build` finds them by name.
+Each network has a file and a function of its own; `build` finds them by name. `pretrained` has those with weights.
 
     model = models.build("resnet14", classes=10, channels=1)
 """
@@ -17,6 +17,7 @@ import keras
 from keras_mixsize.models.amoebanet import amoebanet_a
 from keras_mixsize.models.cifar_resnet import cifar_resnet
 from keras_mixsize.models.efficientnet import efficientnet_b0
+from keras_mixsize.models.pretrained import from_preset, moving_statistics, presets, save_preset
 from keras_mixsize.models.resnet import resnet50
 from keras_mixsize.models.wide_resnet import wide_resnet
 
@@ -79,4 +80,17 @@ def normalized(network: keras.Model, mean: Sequence[float], std: Sequence[float]
     return keras.Model(inputs, network(scaled), name=network.name)
 
 
-__all__ = ["amoebanet_a", "build", "cifar_resnet", "efficientnet_b0", "names", "normalized", "resnet50", "wide_resnet"]
+__all__ = [
+    "amoebanet_a",
+    "build",
+    "cifar_resnet",
+    "efficientnet_b0",
+    "from_preset",
+    "moving_statistics",
+    "names",
+    "normalized",
+    "presets",
+    "resnet50",
+    "save_preset",
+    "wide_resnet",
+]
