@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import queue
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import traceback
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 
@@ -79,11 +82,13 @@ class _Reader:
     """A process that reads; it ends with this one, however this one ends, as its connection does."""
 
     def __init__(self):
+        self._file, self._has_started = _memory(), False
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
-        self._connection, self._has_started = Connection(ours.detach()), False
+            descriptors = [theirs.fileno(), self._file.fileno()]
+            command = [sys.executable, "-m", __name__, *map(str, descriptors)]
+            self._process = subprocess.Popen(command, pass_fds=descriptors)
+        self._connection = Connection(ours.detach())
 
     def wait(self) -> None:
         if not self._has_started:
@@ -91,20 +96,36 @@ class _Reader:
 
     def read(self, chunks: list[bytes], form: tuple) -> Asked:
         self.wait()
-        self._connection.send((form, [len(chunk) for chunk in chunks]))
-        for chunk in chunks:
-            self._connection.send_bytes(chunk)
+        _fill(self._file, chunks)
+        self._connection.send(form)
         found, layout = self._connection.recv()
         if isinstance(found, Exception):
             raise found
-        if isinstance(layout, int):
-            return found.with_values({"images": [self._connection.recv_bytes() for _ in range(layout)]})
+        self._file.seek(0)
+        if isinstance(layout, list):
+            return found.with_values({"images": [self._file.read(length) for length in layout]})
         dtype, shape = layout
-        return found.with_values({"images": np.frombuffer(self._connection.recv_bytes(), dtype).reshape(shape)})
+        return found.with_values({"images": np.frombuffer(self._file.read(), dtype).reshape(shape)})
 
     def stop(self) -> None:
         self._connection.close()
+        self._file.close()
         self._process.wait()
+
+
+def _memory() -> io.FileIO:
+    """Return a file in memory, or one without a name where there are none."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("request"), "w+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _fill(file: io.FileIO, parts: Iterable[bytes | np.ndarray]) -> None:
+    """Make a file hold these parts and nothing else."""
+    file.seek(0)
+    file.truncate()
+    for part in parts:
+        file.write(part)
 
 
 def read(body: bytes | bytearray, protocol: str, content_type: str, header_length: str | None) -> Asked:
@@ -123,38 +144,41 @@ def read(body: bytes | bytearray, protocol: str, content_type: str, header_lengt
     return v1.read(body) if protocol == "v1" else v2.read(body, header_length)
 
 
-def _read_for(connection: Connection) -> None:
+def _read_for(connection: Connection, file: io.FileIO) -> None:
     """Read one request for the server."""
-    form, lengths = connection.recv()
-    body, place = bytearray(sum(lengths)), 0
-    for _ in lengths:
-        place += connection.recv_bytes_into(body, place)
+    form = connection.recv()
+    file.seek(0)
     try:
-        asked = read(body, *form)
+        asked = read(file.read(), *form)
     except Refused as refused:
         return connection.send((refused, None))
     except Exception as error:
         return connection.send((RuntimeError("".join(traceback.format_exception(error))), None))
-    is_array = isinstance(asked.images, np.ndarray)
-    layout = (asked.images.dtype, asked.images.shape) if is_array else len(asked.images)
+    images = asked.images
+    is_array = isinstance(images, np.ndarray)
+    _fill(file, [np.ascontiguousarray(images)] if is_array else images)
+    layout = (images.dtype, images.shape) if is_array else [len(file) for file in images]
     connection.send((asked.with_values({"images": []}), layout))
-    for part in [np.ravel(asked.images).view(np.uint8)] if is_array else asked.images:
-        connection.send_bytes(part)
 
 
-def main(descriptor: str) -> None:
+def main(connection: str, file: str) -> None:
     """Read requests until the server ends; it alone gets signals.
 
     Args:
-        descriptor: of the socket to the server.
+        connection: descriptor of the socket to the server.
+        file: descriptor of the file that holds a request and then what it asks for.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(EOFError, OSError), Connection(int(descriptor)) as connection:
-        connection.send(True)
+    with (
+        contextlib.suppress(EOFError, OSError),
+        Connection(int(connection)) as server,
+        open(int(file), "r+b", buffering=0) as memory,
+    ):
+        server.send(True)
         while True:
-            _read_for(connection)
+            _read_for(server, memory)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
