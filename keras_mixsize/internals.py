@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -58,6 +58,25 @@ def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 @contextlib.contextmanager
+def replaced_calls(layers: Sequence[keras.layers.Layer], replacement: Callable) -> Iterator[None]:
+    """Let layers compute by other functions within a `with` block.
+
+    Public: a subclass, which files would then name, and layers that are there already are not of.
+
+    Args:
+        layers: built ones.
+        replacement: function of a layer and its `call` that returns what is called instead.
+    """
+    try:
+        for layer in layers:
+            layer.call = replacement(layer, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)  # the class's own comes back
+
+
+@contextlib.contextmanager
 def batch_statistics(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
     """Let BatchNormalization layers normalise with batch statistics, and store them, whatever `training` says.
 
@@ -69,9 +88,9 @@ def batch_statistics(layers: Sequence[keras.layers.BatchNormalization]) -> Itera
     """
     calls, momenta = [], [layer.momentum for layer in layers]
 
-    def replacement(call):
+    def replacement(layer, call):
         def call_in_training(inputs, training=None, mask=None):
-            calls.append(call)
+            calls.append(layer)
             return call(inputs, training=True, mask=mask)
 
         return call_in_training
@@ -79,12 +98,11 @@ def batch_statistics(layers: Sequence[keras.layers.BatchNormalization]) -> Itera
     try:
         for layer in layers:
             layer.momentum = 0.0
-            layer.call = replacement(layer.call)
-        yield
+        with replaced_calls(layers, replacement):
+            yield
     finally:
         for layer, momentum in zip(layers, momenta):
             layer.momentum = momentum
-            vars(layer).pop("call", None)  # the class's own comes back
     if layers and not calls:
         raise _unsupported("does not call a layer's own `call`", "calibrate batch norm without dropout")
 

@@ -10,6 +10,7 @@ Neighbours: `session` (what a fit is), `step` (what happens in it), `tracing`, `
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -27,7 +28,7 @@ from keras_mixsize.internals import PreparedModel, aggregate_beforehand, output_
 from keras_mixsize.regimes.by_size import BySize
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.plan import Plan
-from keras_mixsize.training import complexity
+from keras_mixsize.training import batch_norm, complexity
 from keras_mixsize.training.checks import (
     check_compiled,
     check_data,
@@ -72,6 +73,8 @@ class MixSizeModel(PreparedModel):
         stride: sizes must be multiples of it; found from the network unless given.
         dropout_scale: by what the rates of all layers of dropout and stochastic depth are multiplied in training, at
             every size or, as a `BySize`, at each one.
+        fused_batch_norm: whether batch norm is trained by TensorFlow's fused kernel, see `batch_norm`. XLA fuses by
+            itself, so with `jit_compile` it is not.
 
     Raises:
         ValueError: a network with a fixed image size, no image input, or options out of range.
@@ -88,6 +91,7 @@ class MixSizeModel(PreparedModel):
         accumulate: int = 1,
         stride: int | None = None,
         dropout_scale: float | BySize = 1.0,
+        fused_batch_norm: bool = False,
         **kwargs,
     ):
         check_network(network)
@@ -110,6 +114,7 @@ class MixSizeModel(PreparedModel):
         self.max_skipped = max_skipped
         self.accumulate = accumulate
         self.dropout_scale = dropout_scale
+        self.fused_batch_norm = fused_batch_norm
         self.stride = stride if stride is not None else complexity.model_stride(network)
         self._step = TrainingStep(self)
         self._traced_step = self._several_steps = None
@@ -127,6 +132,7 @@ class MixSizeModel(PreparedModel):
         own = {"max_skipped": self.max_skipped, "accumulate": self.accumulate, "stride": self.stride}
         scale = self.dropout_scale
         own |= {"dropout_scale": str(scale) if isinstance(scale, BySize) else scale}
+        own |= {"fused_batch_norm": self.fused_batch_norm}
         network = keras.saving.serialize_keras_object(self.network)
         return super().get_config() | gradient | own | {"network": network}
 
@@ -311,7 +317,7 @@ class MixSizeModel(PreparedModel):
         def step(data):
             images = images_of(data[0])
             size = self.distribute_strategy.experimental_local_results(images)[0].shape[1]
-            with scaled_dropout(self.network, self.dropout_scale, size):
+            with scaled_dropout(self.network, self.dropout_scale, size), self._batch_norm():
                 return self._run_on_replicas(train_step, data)
 
         if not self.run_eagerly:
@@ -330,6 +336,12 @@ class MixSizeModel(PreparedModel):
         self.one_step, self.train_function, self._several_steps = one_step, train_function, None
         if self.distribute_strategy.num_replicas_in_sync > 1:
             aggregate_beforehand(self.optimizer)
+
+    def _batch_norm(self) -> contextlib.AbstractContextManager:
+        """Return the block in which a step is traced, so that its batch norms are computed as asked."""
+        compiled = self.jit_compile or self._step.jit_in_replica
+        fused = self.fused_batch_norm and not compiled
+        return batch_norm.fused_batch_norm(self.network) if fused else contextlib.nullcontext()
 
     def make_test_function(self, force=False):
         """Make the function of one evaluation step: Keras's own, but for several workers, where it averages wrongly."""
