@@ -10,6 +10,10 @@ accuracy.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import keras
 import tensorflow as tf
 
@@ -61,6 +65,28 @@ def buckets_of(recipe: kms.presets.Recipe, base_batch: int | None) -> tuple[kms.
 def shape_of(bucket: kms.Bucket) -> dict[str, int]:
     """Return what tells a bucket's steps from others: size in pixels, batch and duplicates."""
     return {"size": bucket.size, "batch": bucket.batch, "duplicates": bucket.duplicates}
+
+
+class Milliseconds(NamedTuple):
+    """What a step took by the clock, and of all threads' CPU time, which others on a machine change less."""
+
+    wall: float
+    cpu: float
+
+
+def milliseconds(model: keras.Model, batches: Iterator, calls: int) -> Milliseconds:
+    """Return the time of a step, of so many calls of several steps or one, and of waiting for the last.
+
+    Args:
+        model: compiled; its train function is made.
+        batches: as Keras gives them to it.
+        calls: how many; each takes `steps_per_execution` steps.
+    """
+    wall, cpu, steps = time.perf_counter(), time.process_time(), calls * model.steps_per_execution
+    for _ in range(calls):
+        logs = model.train_function(batches)
+    keras.tree.map_structure(lambda value: value.numpy(), logs)
+    return Milliseconds(1000 * (time.perf_counter() - wall) / steps, 1000 * (time.process_time() - cpu) / steps)
 
 
 def finite(model: keras.Model) -> bool:
