@@ -31,15 +31,16 @@ COMMAND = [str(PYTHON), "-m", "keras_mixsize", "serve"]  # from ROOT, where Pyth
 
 
 @contextlib.contextmanager
-def running(path: pathlib.Path, *options: str) -> Iterator[tuple[str, subprocess.Popen]]:
+def running(path: pathlib.Path, *options: str, stderr=None) -> Iterator[tuple[str, subprocess.Popen]]:
     """Serve an export and yield the address and the process.
 
     Args:
         path: folder of the versions.
         options: of the command.
+        stderr: file for its log.
     """
     with subprocess.Popen(
-        [*COMMAND, str(path), "--port=0", *options], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [*COMMAND, str(path), "--port=0", *options], stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=ROOT
     ) as server:
         lines = iter(server.stdout.readline, "")
         try:

@@ -3,7 +3,7 @@
 Neighbours: `routes` and `grpc` (who call it), `versions`, `records`.
 
     answering = Answering(Versions("exported"), threads)
-    response = await answering.answer(asked, record, write)
+    response = await answering.answer(lambda: read(body), record, write)
 """
 
 from __future__ import annotations
@@ -39,22 +39,27 @@ class Answering:
         self._threads = threads
 
     async def answer(
-        self, asked: Asked, record: Record, write: Callable[[dict[str, np.ndarray], str], _Response]
+        self,
+        ask: Callable[[], Asked],
+        record: Record,
+        write: Callable[[Asked, dict[str, np.ndarray], str], _Response],
     ) -> _Response:
-        """Return the answer.
+        """Return the answer; all three steps run in one thread, because each change of threads has to wait.
 
         Args:
-            asked: the request.
+            ask: returns what the request asks for.
             record: gets the times.
-            write: function of (outputs by name, the version's name) that makes the answer.
+            write: function of (what is asked, outputs by name, the version's name) that makes the answer.
 
         Raises:
-            Refused: the model refuses it.
+            Refused: the request cannot be read, or the model refuses it.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, asked, record, write)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, ask, record, write)
 
-    def _answer(self, asked: Asked, record: Record, write: Callable) -> _Response:
+    def _answer(self, ask: Callable[[], Asked], record: Record, write: Callable) -> _Response:
         record.at("queued")
+        asked = ask()
+        record.at("read")
         version = self.versions.current
         manifest = version.served.manifest
         size = asked.chosen_size(list(version.served.signatures))
@@ -65,7 +70,7 @@ class Answering:
         except ValueError as error:
             raise Refused(str(error)) from None
         record.at("model")
-        response = write(columns(prediction), version.name)
+        response = write(asked, columns(prediction), version.name)
         record.at("written")
         record.is_answered(asked, size, prediction, manifest["cascade"] and manifest["cascade"]["small"])
         return response

@@ -8,8 +8,6 @@ Neighbours: `v2` (checks and forms), `answering`, `server` (who starts it).
 
 from __future__ import annotations
 
-import asyncio
-
 import grpc
 import numpy as np
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
@@ -48,10 +46,11 @@ class Service(InferenceServicer):
         try:
             with self._bodies.place():
                 self._check_model(request)
-                asked = await asyncio.to_thread(read, request)
-                record.at("read")
-                write = lambda columns, version: _response(asked, columns, self._name, version)  # noqa: E731
-                return await self._answering.answer(asked, record, write)
+                return await self._answering.answer(
+                    lambda: read(request),
+                    record,
+                    lambda asked, columns, version: _response(asked, columns, self._name, version),
+                )
         except Refused as refused:
             record.is_refused(refused.status, refused.text)
             status, text = refused.status, refused.text

@@ -3,7 +3,7 @@
 Neighbours: `bodies` (takes a body in and reads it), `answering` (from what is asked to an answer), `records`; `server`
 adds the routes.
 
-    add_routes(application, Routes(answering, Bodies(Limits(), threads), "mixsize"))
+    add_routes(application, Routes(answering, Bodies(Limits()), "mixsize"))
 """
 
 from __future__ import annotations
@@ -71,11 +71,13 @@ class Routes:
                 record.body = sum(map(len, chunks))
             record.at("received")
             with self._bodies.place():
-                asked = await self._bodies.read(protocol, chunks, headers.get("content-type", ""), headers.get(_LENGTH))
-                asked = _with_query(asked, request)
-                record.at("read")
+                ask = await self._bodies.reading(
+                    protocol, chunks, headers.get("content-type", ""), headers.get(_LENGTH)
+                )
                 return await self._answering.answer(
-                    asked, record, lambda columns, version: _response(protocol, asked, columns, self._name, version)
+                    lambda: _with_query(ask(), request),
+                    record,
+                    lambda asked, columns, version: _response(protocol, asked, columns, self._name, version),
                 )
 
 

@@ -173,7 +173,7 @@ def serve(path: str | os.PathLike, options: Options = Options(), *, progress: Ca
         progress(f"loading {path} and warming it up")
         versions = Versions(path)
         threads = ThreadPoolExecutor(max(4, os.cpu_count() or 1), "answer")
-        answering, bodies = Answering(versions, threads), Bodies(options.limits, threads)
+        answering, bodies = Answering(versions, threads), Bodies(options.limits)
         models = ModelRepository()
         models.update(Model(versions))
         planes = DataPlane(model_registry=models), ModelRepositoryExtension(model_registry=models)

@@ -1,5 +1,6 @@
 """The server under load, at its limits, when it ends and when a newer version comes, with clients that misbehave."""
 
+import base64
 import concurrent.futures
 import json
 import re
@@ -8,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from server import BODY, V1, V2, address, needs_server, pixels_as_json, running, send
 
 pytestmark = [pytest.mark.slow, needs_server]
@@ -55,6 +57,16 @@ def test_large_json_is_answered_as_raw_bytes_are(url):
         binary[0] == 200
         and json.loads(binary[1])["outputs"] == json.loads(send(url, V2, pixels_as_json(count))[1])["outputs"]
     )
+
+
+def test_a_large_file_is_answered_alike_alone_and_among_others(url):
+    pixels = np.random.default_rng(0).integers(0, 256, (1000, 1000, 1)).astype("uint8")
+    data = base64.b64encode(tf.io.encode_png(pixels).numpy()).decode()
+    body = json.dumps({"size": 8, "instances": [{"b64": data}]}).encode()
+    alone = send(url, body=body)
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert {*pool.map(lambda _: send(url, body=body), range(6)), alone} == {alone}
+    assert alone[0] == 200
 
 
 def test_large_json_that_is_broken_is_refused(url):

@@ -22,7 +22,14 @@ pytestmark = [
 ]
 SIZES = (8, 12)
 JPEG = tf.io.encode_jpeg(np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype("uint8")).numpy()
-BROKEN = {"truncated.jpg": (JPEG[:200], "Invalid JPEG data"), "notes.txt": (b"some text", "neither JPEG nor PNG")}
+WEBP = b"RIFF\x24\0\0\0WEBPVP8 " + bytes(28)
+BROKEN = {
+    "truncated.jpg": (JPEG[:200], "Invalid JPEG data"),
+    "notes.txt": (b"some text", "neither JPEG nor PNG"),
+    "photo.webp": (WEBP, "send JPEG or PNG files of at most 40 megapixels"),
+}
+# The start of a JPEG with Exif's orientation 6
+TURNED = b"\xff\xd8\xff\xe1\0\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
 UNSURE = 1.1  # a threshold that no confidence reaches
 
 
@@ -104,6 +111,14 @@ def test_a_dropped_image_is_answered_at_all_sizes_side_by_side(page, expected):
     for card in page.locator("article").all():
         assert card.locator("li").count() == 5
         assert "ms" in card.inner_text() and "compute" in card.inner_text()
+
+
+def test_a_turned_photograph_is_shown_and_answered_upright(page, path):
+    photo = TURNED + JPEG[2:]
+    drop(page, "turned.jpg", photo)
+    expected = kms.serving.load(path).predict([photo], size=8)
+    assert answers(page)["8"] == f"{expected.names[0, 0]} {100 * expected.confidences[0, 0]:.1f}\xa0%"
+    assert page.evaluate("[preview.naturalWidth, preview.naturalHeight]") == [30, 40]  # stored as 40 x 30
 
 
 def test_one_size_can_be_chosen(page, expected):
