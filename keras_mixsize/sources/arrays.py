@@ -65,7 +65,7 @@ class ArraySource(Source):
             shape = tuple(images.shape)
             raise ValueError(f"images must be [N, H, W, C] with C 1 or 3, or [N, H, W], got the shape {shape}")
         self.class_names = check_class_names(class_names)
-        self.labels = check_labels(labels, len(images), self.class_names, label_offset)
+        self.labels = check_labels(labels, images.shape[0], self.class_names, label_offset)
         self.channels = images.shape[3] if len(images.shape) == 4 else 1
         self.images = images if _is_stored(images) else _aligned(_checked(images).reshape(*images.shape[:3], -1))
 

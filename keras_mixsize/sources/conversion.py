@@ -27,6 +27,7 @@ from keras_mixsize.sources.encoded import EncodedSource, FileSource, RecordSourc
 from keras_mixsize.sources.source import Source
 from keras_mixsize.sources.tfrecords import MANIFEST
 
+_HASHED = 256  # images whose pixels are held at once to tell sources apart
 _KEPT = ("settings", "class_names", "channels", "examples")
 
 
@@ -204,7 +205,8 @@ def _fingerprint(source: Source) -> str:
     """
     digest = hashlib.sha256(type(source).__name__.encode() + source.labels.tobytes())
     if isinstance(source, ArraySource):
-        digest.update(np.ascontiguousarray(source.images))
+        for low in range(0, source.num_examples, _HASHED):  # an array on disk may be larger than memory
+            digest.update(np.ascontiguousarray(source.images[low : low + _HASHED]))
     elif isinstance(source, FileSource):
         sizes = (os.path.getsize(file) if os.path.exists(file) else -1 for file in source.files)
         digest.update(

@@ -20,6 +20,7 @@ import json
 import pathlib
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import google.protobuf.message
 import numpy as np
@@ -30,6 +31,8 @@ from keras_mixsize.images.headers import read_header
 
 FRAME = 16  # bytes around a record: length, its checksum, and the data's checksum
 MANIFEST = "manifest.json"  # what `convert` writes beside its shards
+_BATCH = 1024  # records that are looked at together
+_BUFFER = 1 << 20  # bytes read at once
 _VERSION = 2  # labels of several integers were cut to the first in version 1
 _SHARD_NAME = re.compile(r"(.*)-(\d{5,})-of-(\d{5,})$")
 
@@ -146,24 +149,78 @@ def read_image(file: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, image_key:
 # Building
 
 
-def _scan(file: str, image_key: str, label_key: str) -> list[tuple]:
-    """Return (offset, length, label, height, width) of every record of a shard."""
-    rows, offset = [], 0
+class _Part(NamedTuple):
+    """What is learnt of records one after the other.
+
+    Attributes:
+        lengths: int64 `[N]`, bytes of each record's data.
+        labels: int64 `[N]`, or a list of ints and lists of numbers.
+        sides: `[N, 2]`, height and width of each image.
+    """
+
+    lengths: np.ndarray
+    labels: np.ndarray | list
+    sides: np.ndarray
+
+
+def _scan(file: str, image_key: str, label_key: str) -> list[_Part]:
+    """Return what is learnt of the records of a shard; TensorFlow reads, checks and parses them in batches."""
+    parts, count = [], 0
+    try:
+        for records in tf.data.TFRecordDataset(file, buffer_size=_BUFFER).batch(_BATCH):
+            part = _describe_alike(records, image_key, label_key)
+            parts.append(part or _describe_each(records, image_key, label_key, f"shard {file}, record", count))
+            count += len(records)
+    except tf.errors.DataLossError:
+        raise _damage(file) from None
+    return parts
+
+
+def _damage(file: str) -> ValueError:
+    """Return the error that names the first record of a shard that cannot be read."""
+    number = offset = 0
     try:
         for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
-            rows.append((offset, len(record), *_describe_record(record, image_key, label_key)))
-            offset += len(record) + FRAME
+            number, offset = number + 1, offset + len(record) + FRAME
     except tf.errors.DataLossError as error:
-        if not rows and _is_compressed(file):
-            raise ValueError(
+        if not number and _is_compressed(file):
+            return ValueError(
                 f"shard {file} is compressed; records are read by index, so decompress it, as with gunzip"
-            ) from None
-        raise ValueError(
-            f"shard {file} is damaged at record {len(rows)} (byte {offset}): {error.message}; copy or make it again"
-        ) from None
-    except ValueError as error:
-        raise ValueError(f"shard {file}, record {len(rows)} {error}") from None
-    return rows
+            )
+        return ValueError(
+            f"shard {file} is damaged at record {number} (byte {offset}): {error.message}; copy or make it again"
+        )
+    return ValueError(f"shard {file} could not be read, but now it can: its storage fails; copy it")
+
+
+def _describe_alike(records: tf.Tensor, image_key: str, label_key: str) -> _Part | None:
+    """Return what is learnt of records that have one image and one whole number each, None of any others."""
+    kinds = {image_key: tf.io.RaggedFeature(tf.string), label_key: tf.io.RaggedFeature(tf.int64)}
+    try:
+        found = tf.io.parse_example(records, kinds)
+    except tf.errors.InvalidArgumentError:
+        return None
+    if any((feature.row_lengths() != 1).numpy().any() for feature in found.values()):
+        return None
+    headers = (read_header(io.BytesIO(image)) for image in found[image_key].flat_values.numpy())
+    sides = [(header.height, header.width) for header in headers]
+    return _Part(_lengths(records), found[label_key].flat_values.numpy(), np.array(sides, np.int32))
+
+
+def _describe_each(records: tf.Tensor, image_key: str, label_key: str, name: str, first: int) -> _Part:
+    """Return what is learnt of any records, looked at one by one, or raise a ValueError that names the wrong one."""
+    rows = []
+    for number, record in enumerate(records.numpy(), first):
+        try:
+            rows.append(_describe_record(record, image_key, label_key))
+        except ValueError as error:
+            raise ValueError(f"{name} {number} {error}") from None
+    labels = [label for label, *_ in rows]
+    return _Part(_lengths(records), labels, np.array([sides for _, *sides in rows], np.int32))
+
+
+def _lengths(records: tf.Tensor) -> np.ndarray:
+    return tf.strings.length(records).numpy().astype(np.int64)
 
 
 def _is_compressed(file: str) -> bool:
@@ -202,22 +259,32 @@ def _values(features, key: str, argument: str) -> list:
     return list(feature.bytes_list.value or feature.float_list.value or feature.int64_list.value)
 
 
-def _join(files: list[str], parts: list[list[tuple]]) -> dict[str, np.ndarray]:
+def _join(files: list[str], shards: list[list[_Part]]) -> dict[str, np.ndarray]:
     """Return the columns of the index of all shards."""
-    sizes = [len(part) for part in parts]
+    sizes = [sum(len(part.lengths) for part in parts) for parts in shards]
     if not sum(sizes):
         raise ValueError(f"files must hold records, got none in {files}")
-    offsets, lengths, labels, heights, widths = zip(*(row for part in parts for row in part))
-    _check_labels(files, sizes, labels)
+    parts = [part for parts in shards for part in parts]
+    lengths, sides = (np.concatenate(column) for column in zip(*((part.lengths, part.sides) for part in parts)))
+    ends, firsts = np.cumsum(lengths + FRAME), np.cumsum(sizes) - sizes
+    starts = ends - lengths - FRAME
     return {
         "shards": np.repeat(np.arange(len(files), dtype=np.int32), sizes),
         "positions": np.concatenate([np.arange(size, dtype=np.int32) for size in sizes]),
-        "offsets": np.array(offsets, np.int64),
-        "lengths": np.array(lengths, np.int64),
-        "labels": np.array(labels, np.float32 if isinstance(labels[0], list) else np.int64),
-        "heights": np.array(heights, np.int32),
-        "widths": np.array(widths, np.int32),
+        "offsets": starts - np.repeat(np.append(starts, 0)[firsts], sizes),
+        "lengths": lengths,
+        "labels": _joined_labels(files, sizes, [part.labels for part in parts]),
+        "heights": sides[:, 0],
+        "widths": sides[:, 1],
     }
+
+
+def _joined_labels(files: list[str], sizes: list[int], parts: list) -> np.ndarray:
+    if all(isinstance(labels, np.ndarray) for labels in parts):
+        return np.concatenate(parts)
+    labels = [label for part in parts for label in (part.tolist() if isinstance(part, np.ndarray) else part)]
+    _check_labels(files, sizes, labels)
+    return np.array(labels, np.float32 if isinstance(labels[0], list) else np.int64)
 
 
 # Checking

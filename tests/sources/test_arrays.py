@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -68,14 +69,19 @@ def test_a_copied_source_holds_its_images_once_too(again):
 
 def on_disk(folder, kind, images):
     """Return the images as an array that is read by index."""
+    if kind == "zarr":
+        array = pytest.importorskip("zarr").create_array(folder / "images.zarr", shape=images.shape, dtype=images.dtype)
+        array[:] = images
+        return array
     if kind == "h5py":
         return h5py.File(folder / "images.h5", "w").create_dataset("images", data=images)
     np.save(folder / "images.npy", images)
     return np.load(folder / "images.npy", mmap_mode=kind)
 
 
-@pytest.mark.parametrize("kind", ["r", "r+", "c", "h5py"])
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize(
+    "kind, grey", [("r", True), ("r+", False), ("c", False), ("h5py", False), ("h5py", True), ("zarr", False)]
+)
 def test_arrays_on_disk_are_read_by_the_indices_of_the_plan(tmp_path, kind, grey):
     images = pictures(20)[..., 0] if grey else pictures(20)
     stored = on_disk(tmp_path, kind, images)
@@ -89,6 +95,25 @@ def test_arrays_on_disk_are_read_by_the_indices_of_the_plan(tmp_path, kind, grey
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(labels, same)
     assert repr(source) == f"ArraySource(20 images 12x14x{source.channels}, 20 classes)"
+
+
+@pytest.mark.parametrize("kind", ["r", "h5py", "zarr"])
+def test_of_an_array_larger_than_memory_only_the_rows_of_a_step_are_read(tmp_path, kind):
+    shape = (60_000, 64, 64, 3)  # 737 MB; a file of holes, or of chunks that were never written
+    if kind == "zarr":
+        zarr = pytest.importorskip("zarr")
+        images = zarr.create_array(tmp_path / "a", shape=shape, chunks=(1, *shape[1:]), dtype=np.uint8)
+    elif kind == "h5py":
+        images = h5py.File(tmp_path / "a", "w").create_dataset("a", shape, np.uint8, chunks=(1, *shape[1:]))
+    else:
+        images = np.lib.format.open_memmap(tmp_path / "a", "w+", np.uint8, shape)
+    images[17], images[59_999] = 17, 99
+    tracemalloc.start()
+    source = sources.ArraySource(images, np.zeros(shape[0], int)).take(np.arange(shape[0])[::-1])
+    found = source._read(np.array([shape[0] - 1 - 17, 0, 5]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found[:, 0, 0, 0].tolist() == [17, 99, 0] and peak < 20e6
 
 
 def test_floats_on_disk_are_checked_when_they_are_read(tmp_path):

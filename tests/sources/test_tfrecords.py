@@ -199,3 +199,23 @@ def test_a_compressed_shard_is_called_compressed(tmp_path, compression):
         writer.write(example(b"", 1))
     with pytest.raises(ValueError, match="shard is compressed; records are read by index, so decompress it"):
         index([tmp_path / "shard"])
+
+
+@pytest.mark.parametrize("label", [lambda number: number % 3, lambda number: [number / 2, 1.0], lambda number: [0, 1]])
+def test_records_in_batches_are_those_looked_at_one_by_one(tmp_path, monkeypatch, label):
+    paths, _ = write_shards(tmp_path, [7, 0, 5], label=label)
+    caches = (tmp_path / "one", tmp_path / "other")
+    monkeypatch.setattr(records, "_BATCH", 3)
+    found = index(paths, cache=caches[0])
+    monkeypatch.setattr(records, "_describe_alike", lambda *_: None)
+    expected = index(paths, cache=caches[1])
+    for column in records._COLUMNS:
+        np.testing.assert_array_equal(getattr(found, column), getattr(expected, column))
+        assert getattr(found, column).dtype == getattr(expected, column).dtype
+
+
+def test_a_wrong_record_behind_whole_batches_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_BATCH", 2)
+    path = write(tmp_path, *[example(b"", number) for number in range(5)], example(b"", 1, label_key="class"))
+    with pytest.raises(ValueError, match="shard .*, record 5 has no feature 'label'"):
+        index(path)
