@@ -65,7 +65,7 @@ def content(comparison: Comparison, folders: Sequence[str | os.PathLike]) -> dic
     """Return what the page shows, by the names that report.html has for it."""
     reports = comparison.reports
     return {
-        "title": "MixSize: " + ", ".join(report.name for report in reports),
+        "title": " · ".join(report.name for report in reports),  # names may hold commas
         "version": kms.__version__,
         "accuracies": [(size, [text_of(row_of(report, size)) for report in reports]) for size in comparison.sizes],
         "by_size": embedded(page_pictures.accuracy_by_size(reports)),
