@@ -229,6 +229,37 @@ def call_on_replicas(strategy: tf.distribute.Strategy, function, args: tuple) ->
     strategy.extended.call_for_each_replica(function, args=args)
 
 
+def set_heartbeat(cluster: tf.train.ClusterSpec, seconds: float) -> None:
+    """Let workers give each other up after so many seconds without a sign; to be called before their strategy is made.
+
+    Public: nothing. MultiWorkerMirroredStrategy sets up the service that listens for signs, unless that is done.
+
+    Args:
+        cluster: of all workers.
+        seconds: above 0.
+
+    Raises:
+        RuntimeError: TensorFlow has no such service.
+    """
+    need = "let a worker pause"
+    try:
+        from tensorflow.compiler.xla.tsl.protobuf import coordination_config_pb2
+        from tensorflow.python.eager import context
+    except ImportError as error:
+        raise _unsupported("has no coordination service", need) from error
+    service = context.context()
+    _check_has(service, "configure_coordination_service", need)
+    jobs = [job for job in ("chief", "worker") if job in cluster.jobs]
+    service.configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{jobs[0]}/replica:0/task:0",
+        heartbeat_timeout_in_ms=round(1000 * seconds),
+        coordinated_jobs=[
+            coordination_config_pb2.CoordinatedJob(name=job, num_tasks=cluster.num_tasks(job)) for job in jobs
+        ],
+    )
+
+
 # Data
 
 

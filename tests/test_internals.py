@@ -249,6 +249,31 @@ def test_a_tensorflow_that_cannot_call_replicas_is_refused():
         internals.call_on_replicas(Strategy(), print, ())
 
 
+@pytest.fixture
+def service(monkeypatch):
+    """What TensorFlow sets up its service by; this process has none before and after."""
+    from tensorflow.python.eager import context
+
+    monkeypatch.setattr(context.context(), "_coordination_service_config", None)
+    return context.context()
+
+
+@pytest.mark.parametrize("first", ["chief", "worker"])
+@pytest.mark.filterwarnings("ignore")
+def test_workers_listen_for_so_long(service, first):
+    cluster = tf.train.ClusterSpec({first: ["a:1"], "worker": ["b:1"] if first == "chief" else ["a:1", "b:1"]})
+    internals.set_heartbeat(cluster, 12.5)
+    found = service.coordination_service
+    assert found.heartbeat_timeout_in_ms == 12_500 and found.service_leader == f"/job:{first}/replica:0/task:0"
+    assert sum(job.num_tasks for job in found.coordinated_job_list) == 2
+
+
+def test_a_tensorflow_without_its_service_is_refused(service, monkeypatch):
+    without(monkeypatch, type(service), "configure_coordination_service")
+    with refused("has no Context.configure_coordination_service"):
+        internals.set_heartbeat(tf.train.ClusterSpec({"worker": ["a:1", "b:1"]}), 30)
+
+
 # Data
 
 
