@@ -166,10 +166,11 @@ def _is_large_json(chunks: list[bytes], content_type: str, header_length: str | 
 
 
 def _joined(chunks: list[bytes]) -> bytes | bytearray:
-    """Return the whole body, copied part by part: one copy of all would hold Python's lock for long."""
-    if len(chunks) < 2:
-        return chunks[0] if chunks else b""
-    body, place = bytearray(sum(map(len, chunks))), 0
+    """Return the whole body; a long one is copied part by part, because one copy would hold Python's lock for long."""
+    length = sum(map(len, chunks))
+    if length <= _FILE_ALONE:
+        return b"".join(chunks)
+    body, place = bytearray(length), 0
     for chunk in chunks:
         body[place : place + len(chunk)] = chunk
         place += len(chunk)

@@ -171,8 +171,8 @@ class ServedModel:
     def warm_up(self, batch: int = 1) -> None:
         """Run each signature once on black images, so that the first answer takes no longer than the others."""
         channels = self.manifest["input"]["channels"]
-        for size in self.sizes:
-            for images in _black(batch, size, channels):
+        for size in (None, *self.sizes):
+            for images in _black(batch, size or max(self.sizes), channels):
                 self.predict(images, size=size)
         if self.manifest["cascade"] is not None:
             for images in _black(batch, max(self.sizes), channels):

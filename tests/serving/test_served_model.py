@@ -66,8 +66,11 @@ def test_the_cascade_answers_arrays_and_files(served):
         assert served.predict_cascade(images).probabilities.shape == (2, 10)
 
 
-def test_warm_up_runs(served):
+def test_warm_up_runs_every_signature_that_predictions_take(served, monkeypatch):
+    run, called = served._run, set()
+    monkeypatch.setattr(served, "_run", lambda name, **inputs: called.add(name) or run(name, **inputs))
     served.warm_up()
+    assert called == {name for name in served.signatures if not name.startswith("serve_at")}
 
 
 # Choosing a size
