@@ -1,4 +1,4 @@
-"""The blocks of figures about an export: its time beside Keras's, size cascades, other engines, a server under load.
+"""The blocks of figures about an export: its time beside Keras's, size cascades, other engines.
 
 print(export())
 """
@@ -104,25 +104,3 @@ def converters() -> str:
         sizes = [f"{row['largest_difference']:.1e}", f"{row['bytes'] / 1000:,.0f}"]
         rows.append([f"{row['size']} px", row["engine"], *shares, *sizes])
     return f"{table(header, rows)}\n\nOn all {facts['images']:,} test images. {machine(facts['versions'])}"
-
-
-def load() -> str:
-    """Return what became of good and bad requests."""
-    facts = read("benchmarks/load.json")
-    header = ["request", "sent", "status", "wrong answers", "p50, ms", "p99, ms"]
-    rows = []
-    for row in facts["kinds"]:
-        sent, statuses = f"{sum(row['statuses'].values()):,}", ", ".join(row["statuses"])
-        times = [f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}"]
-        rows.append([row["kind"], sent, statuses, str(row["wrong"]), *times])
-    return f"{_load_in_words(facts)}\n\n{table(header, rows)}\n\n{machine(facts['versions'])}"
-
-
-def _load_in_words(facts: dict) -> str:
-    memory = ", ".join(f"{value:.0f}" for value in facts["resident_mib"])
-    return (
-        f"{facts['sent']:,} requests from {facts['clients']} clients in {facts['seconds']:.0f} s: "
-        f"{facts['answered']:,} answered, {facts['wrong']} wrongly. The {facts['good']:,} good ones took "
-        f"{facts['good_p50_ms']:.1f} ms (median; 99th percentile {facts['good_p99_ms']:.1f} ms). The server's resident "
-        f"memory in MiB, before the first request, and after each tenth: {memory}."
-    )

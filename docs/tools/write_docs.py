@@ -13,6 +13,7 @@ import evidence_blocks
 import input_blocks
 import preset_blocks
 import run_blocks
+import server_blocks
 import serving_blocks
 import step_blocks
 from figures import ROOT
@@ -36,7 +37,9 @@ BLOCKS = {
     "serving": serving_blocks.export,
     "cascades": serving_blocks.cascades,
     "converters": serving_blocks.converters,
-    "load": serving_blocks.load,
+    "load": server_blocks.load,
+    "server-bodies": server_blocks.bodies,
+    "server-health": server_blocks.health,
 }
 PAGES = (
     "docs/index.md",
