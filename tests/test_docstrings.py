@@ -35,6 +35,7 @@ ELSEWHERE = {  # synopses that need several processes, another engine or minutes
     "serving/bodies.py": "tests/serving/test_bodies.py",
     "serving/grpc.py": "tests/serving/test_grpc.py",
     "serving/page.py": "tests/serving/test_page.py",
+    "serving/readers.py": "tests/serving/test_readers.py",
     "serving/records.py": "tests/serving/test_records.py",
     "serving/routes.py": "tests/serving/test_routes.py",
     "serving/served_model.py": "tests/serving/test_served_model.py",

@@ -5,6 +5,8 @@
 write its protocols, `page` is what a browser gets. The names are found on first use, because the server reads large
 requests in processes without TensorFlow.
 
+    from keras_mixsize.serving import load
+
     served = load("exported")
     served.predict(images, size=24)
 """
