@@ -13,6 +13,7 @@ ROOT = pathlib.Path(kms.__file__).parent
 ORDER = [
     "arguments",
     "files",
+    "xla_cache",
     "internals",
     "regimes",
     "images",

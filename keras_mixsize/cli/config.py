@@ -56,6 +56,7 @@ class RunConfig:
         tensorboard: write TensorBoard logs; needs the extra of that name.
         resume: save the state of the run every five minutes and at SIGTERM, and go on from it if it is there.
         damage: what to do with training images that cannot be used: `raise`, or `skip` and list them at the end.
+        xla_cache: compile with XLA, and keep its programs in this folder; see `keras_mixsize.xla_cache`.
     """
 
     recipe: Recipe
@@ -75,6 +76,7 @@ class RunConfig:
     tensorboard: bool = True
     resume: bool = False
     damage: str = "raise"
+    xla_cache: str | None = None
 
     def __post_init__(self):
         check_choice("precision", self.precision, PRECISIONS)

@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 import keras_mixsize as kms
+from keras_mixsize import xla_cache
 from keras_mixsize.cli.command import nearest
 from keras_mixsize.cli.config import FILE, PRECISIONS, STRATEGIES, RunConfig, write_config
 from keras_mixsize.cli.data import describe, load_source
@@ -55,7 +56,7 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(resolver)
     if name == "multi_worker":
         tf.get_logger().setLevel("WARNING")  # it tells of every collective operation
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return kms.distribution.join_workers()
     return tf.distribute.MirroredStrategy() if name == "mirrored" else tf.distribute.get_strategy()
 
 
@@ -89,7 +90,7 @@ def build_model(config: RunConfig, train: kms.MixSizeDataset) -> kms.MixSizeMode
     network = kms.models.build(
         recipe.network, classes=train.source.num_classes, channels=train.source.channels, **options
     )
-    return kms.recipes.compile_model(network, recipe, train)
+    return kms.recipes.compile_model(network, recipe, train, jit_compile="auto" if config.xla_cache is None else True)
 
 
 def run(config: RunConfig) -> kms.SizeReport | None:
@@ -113,6 +114,7 @@ def run(config: RunConfig) -> kms.SizeReport | None:
         model = build_model(config, train)
     model.check(train)
     warmed, epoch_seconds = warm_up(model, train), []
+    keep_programs(config, workers)
     callbacks.append(epoch_timer(epoch_seconds))
     if workers.is_chief:
         write_examples(train, output)
@@ -122,6 +124,7 @@ def run(config: RunConfig) -> kms.SizeReport | None:
     speed = {"warm_up": [_plain(each) for each in warmed], "epoch_seconds": epoch_seconds}
     finish = functools.partial(_finish, config, model, test, train, history.history, seconds, speed)
     report = workers.share(functools.partial(finish, on_its_own=workers.count > 1))
+    keep_programs(config, workers)  # those of the evaluation, too
     return report if workers.is_chief else None
 
 
@@ -144,6 +147,12 @@ def warm_up(model: kms.MixSizeModel, train: kms.MixSizeDataset) -> list:
     """Compile the step of every bucket, say what each takes, and return that."""
     with doing(f"compiling the steps of {len(train.plan.regime.buckets)} buckets"):
         return model.warm_up(train, report=lambda warmed: console.print(f"  {warmed}"))
+
+
+def keep_programs(config: RunConfig, workers: Workers) -> None:
+    """Let later runs use what XLA has compiled until now, if it is kept."""
+    if config.xla_cache is not None and workers.is_chief:
+        xla_cache.seal(pathlib.Path(config.xla_cache, xla_cache.versions_and_machine()))
 
 
 def epoch_timer(seconds: list[float]) -> keras.callbacks.Callback:

@@ -25,7 +25,7 @@ from keras_mixsize.regimes import BySize, Mixture, Regime
 
 PLAIN = (  # flags that are fields of RunConfig
     "data_dir", "validation", "name", "seed", "sizes", "calibration_batches", "sampling", "precision", "strategy",
-    "tensorboard", "resume", "damage", "output",
+    "tensorboard", "resume", "damage", "output", "xla_cache",
 )  # fmt: skip
 OF_REGIME = ("regime", "mode", "share", "base_size", "base_batch", "finish")
 SMOKE: dict[str, Any] = {"limit": 512, "calibration_batches": 2}

@@ -8,11 +8,13 @@ Recipes and their settings: `mixsize train --list`, and `--list --recipe=NAME` f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
+from keras_mixsize import xla_cache
 from keras_mixsize.cli.progress import doing
 from keras_mixsize.cli.sizes import define_sizes
 
@@ -33,7 +35,6 @@ flags.DEFINE_enum("mode", None, MODES, "What small sizes spend on.", **_OWN)
 flags.DEFINE_string("regime", None, "Preset, text as of mixsize plan, or JSON file.", **_OWN)
 flags.DEFINE_float("finish", None, "Share of the last steps, at the base size.", 0.0, 1.0, **_OWN)
 flags.DEFINE_integer("base_size", None, "Baseline's size in pixels.", lower_bound=1, **_OWN)
-flags.DEFINE_integer("base_batch", None, "Baseline's batch.", lower_bound=1, **_OWN)
 flags.DEFINE_integer("epochs", None, "Epochs; the schedule is stretched.", lower_bound=1, **_OWN)
 flags.DEFINE_float("learning_rate", None, "Highest learning rate.", lower_bound=0.0, **_OWN)
 define_sizes("Test sizes in pixels.", FLAGS)
@@ -41,6 +42,7 @@ flags.DEFINE_boolean("resume", False, "Save the state as training goes; go on fr
 flags.DEFINE_boolean("list", False, "Print the recipes.", **_OWN)
 flags.DEFINE_boolean("smoke", False, "Seconds: 512 examples, one epoch, two sizes.", **_OWN)
 flags.DEFINE_string("data_dir", None, "Where the data set lies (tfds: its data_dir).", **_OWN)
+flags.DEFINE_integer("base_batch", None, "Baseline's batch.", lower_bound=1, **_OWN)
 flags.DEFINE_string("name", None, "Of the run, for tables and pictures; the mode unless given.", **_OWN)
 flags.DEFINE_enum("share", "steps", ["steps", "samples"], "What the probabilities of a regime are shares of.", **_OWN)
 flags.DEFINE_string("padding", None, "Of the random crops, in pixels; by size as in 16:2,32:6.", **_OWN)
@@ -56,6 +58,7 @@ flags.DEFINE_integer("calibration_batches", 200, "At each test size.", lower_bou
 flags.DEFINE_integer("seed", 0, "Of weights, order and augmentation.", lower_bound=0, **_OWN)
 flags.DEFINE_boolean("tensorboard", None, "Write TensorBoard logs; they are if it is installed, unless told.", **_OWN)
 flags.DEFINE_enum("damage", "raise", ["raise", "skip"], "For damaged images: an error, or skip and list them.", **_OWN)
+flags.DEFINE_string("xla_cache", None, "Compile with XLA, and keep its programs in this folder.", **_OWN)
 MORE = tuple(list(FLAGS)[list(FLAGS).index("list") :])
 
 
@@ -66,8 +69,13 @@ def main(arguments: Sequence[str]) -> None:
         return
     if len(arguments) > 1 or (arguments and FLAGS.dataset):
         raise ValueError(f"name one data set, got {' and '.join(filter(None, [*arguments, FLAGS.dataset]))}")
+    from keras_mixsize.cli.config import read_config
     from keras_mixsize.cli.settings import settings
 
+    kept = FLAGS.xla_cache or (read_config(FLAGS.config).xla_cache if FLAGS.config else None)
+    if kept is not None:
+        xla_cache.use(kept)  # before the settings of a folder load TensorFlow
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # it warns of each program in the cache, of features that are none
     config = settings(FLAGS, arguments[0] if arguments else FLAGS.dataset)
     with doing("loading TensorFlow"):
         from keras_mixsize.cli import run

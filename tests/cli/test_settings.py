@@ -44,6 +44,7 @@ def test_each_flag_changes_one_setting():
         ("--strategy=mirrored", "strategy", "mirrored"),
         ("--resume", "resume", True),
         ("--damage=skip", "damage", "skip"),
+        ("--xla_cache=programs", "xla_cache", "programs"),
         ("--validation=0.3", "validation", 0.3),
         ("--data_dir=/data", "data_dir", "/data"),
     ):
