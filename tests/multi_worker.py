@@ -94,6 +94,12 @@ def meetings():
     }
 
 
+def validating():
+    """Return a callback that validates at a size."""
+    source = kms.sources.fashion_mnist("test")
+    return kms.callbacks.ValidateSizes((source.images[:12], source.labels[:12]), [16])
+
+
 def refusals(model):
     """Return the messages of what cannot be trained together."""
     return {
@@ -102,6 +108,7 @@ def refusals(model):
         "epochs": error_of(lambda: model.fit(make_data(), epochs=2 + WORKERS.index, verbose=0)),
         "odd": error_of(lambda: model.fit(make_data(kms.Regime.fixed(16, 25)), verbose=0)),
         "sharded": error_of(lambda: model.fit(make_data().shard(2, 0), verbose=0)),
+        "validate": error_of(lambda: model.fit(make_data(), verbose=0, callbacks=[validating()])),
         "endless": error_of(lambda: model.fit(make_data(), validation_data=make_data().at_size(16), verbose=0)),
     }
 

@@ -130,6 +130,7 @@ def test_what_workers_tell_each_other(group):
         ("epochs", "ValueError: epochs must be the same on all workers, got 2 on worker 0, 3 on worker 1"),
         ("odd", "the batch must be divisible by the "),
         ("sharded", "data must be whole under MultiWorkerMirroredStrategy, which shards it, got shard 0 of 2"),
+        ("validate", "callbacks must not hold ValidateSizes under MultiWorkerMirroredStrategy; save the model with "),
         ("endless", "validation_steps must be given for validation_data without an end"),
     ],
 )
