@@ -23,17 +23,28 @@ def one_batch(train, number=0):
 # Traces
 
 
-def test_one_trace_per_bucket_over_two_epochs_and_two_fits(model, train, regime):
-    model.fit(train, epochs=2, verbose=0)
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory):
+    """A model trained for two epochs at three sizes, its history, and the folder of what was logged."""
+    keras.utils.set_random_seed(1)
+    model, folder = compiled(tiny_network()), tmp_path_factory.mktemp("logs")
+    callbacks = [keras.callbacks.CSVLogger(folder / "log.csv"), keras.callbacks.TensorBoard(folder, write_graph=False)]
+    return model, model.fit(train, epochs=2, verbose=0, callbacks=callbacks).history, folder
+
+
+def test_one_trace_per_bucket_over_two_epochs_and_two_fits(trained, train, regime):
+    model = trained[0]
     assert model.trace_count == len(regime.buckets)
     model.fit(train, epochs=1, verbose=0)
     assert model.trace_count == len(regime.buckets)
 
 
-def test_one_trace_per_bucket_under_xla(network, small_arrays):
+def test_one_trace_per_bucket_under_xla(small_arrays):
     regime = kms.Regime.parse("8x16x1:0.5,12x8x1:0.5")
     train = kms.MixSizeDataset.from_arrays(*small_arrays, regime=regime)
-    model = kms.MixSizeModel.from_model(network)
+    layers = [keras.Input((None, None, 1)), keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(10)]
+    model = kms.MixSizeModel.from_model(keras.Sequential(layers))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss, ["accuracy"], jit_compile=True)
     history = model.fit(train, epochs=1, verbose=0).history
@@ -162,26 +173,21 @@ def test_sequential_models_are_accepted(one_bucket):
     assert np.isfinite(model.fit(one_bucket, epochs=1, verbose=0).history["loss"]).all()
 
 
-def test_loss_and_metrics_of_each_size_are_in_history_csv_and_tensorboard(model, train, tmp_path):
-    log = tmp_path / "log.csv"
-    callbacks = [
-        keras.callbacks.CSVLogger(log),
-        keras.callbacks.TensorBoard(tmp_path / "tensorboard", write_graph=False),
-    ]
-    history = model.fit(train, epochs=2, verbose=0, callbacks=callbacks).history
+def test_loss_and_metrics_of_each_size_are_in_history_csv_and_tensorboard(trained):
+    _, history, folder = trained
     expected = {"loss", "accuracy", "skipped_steps"} | {
         f"{name}_{size}" for name in ("loss", "accuracy") for size in (16, 24, 32)
     }
     assert set(history) == expected
-    with log.open() as stream:
+    with (folder / "log.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 2 and float(rows[1]["accuracy_24"]) == pytest.approx(history["accuracy_24"][1])
-    events = b"".join(path.read_bytes() for path in (tmp_path / "tensorboard").rglob("events*"))
+    events = b"".join(path.read_bytes() for path in folder.rglob("events*"))
     assert b"epoch_loss_16" in events
 
 
-def test_totals_are_the_weighted_means_of_the_sizes(model, train):
-    history = model.fit(train, epochs=1, verbose=0).history
+def test_totals_are_the_weighted_means_of_the_sizes(trained, train):
+    history = trained[1]
     images = {size: 0 for size in train.plan.regime.sizes}
     for step in range(train.steps_per_epoch):
         bucket = train.plan.at(step).bucket
