@@ -49,3 +49,19 @@ def test_every_request_is_answered_as_it_should_be_and_none_is_lost_at_the_end(e
     assert [(end["lost"], end["exit_status"]) for end in facts["ends"]] == [([], 0)] * 2
     first, *_, last = facts["resident_mib"][2:]
     assert last < first + 100  # MiB
+
+
+@pytest.mark.slow
+@needs_server
+@pytest.mark.parametrize(
+    ("script", "options", "key"),
+    [
+        ("server_health.py", ["--seconds=2", "--clients=4"], "server"),
+        ("server_bodies.py", ["--seconds=0.5", "--rounds=1", "--clients=1", "--kinds=1 kB"], "rows"),
+    ],
+)
+def test_what_measures_the_server_runs(exported, tmp_path, script, options, key):
+    output = tmp_path / "figures.json"
+    run_script(script, f"--exported={exported}", f"--python={PYTHON}", f"--output={output}", *options)
+    found = json.loads(output.read_text())[key]
+    assert (found if key == "server" else found[0]["kserve"])["p50_ms"] > 0
