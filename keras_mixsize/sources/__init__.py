@@ -21,6 +21,7 @@ from keras_mixsize.sources.glyphs import glyphs
 from keras_mixsize.sources.sequences import SequenceSource, sequence
 from keras_mixsize.sources.shards import records
 from keras_mixsize.sources.source import Source, check_label_range, check_labels
+from keras_mixsize.sources.splits import split
 from keras_mixsize.sources.tfds import tfds_source
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "read_idx",
     "records",
     "sequence",
+    "split",
     "tfds_source",
 ]

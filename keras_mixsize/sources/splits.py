@@ -1,10 +1,11 @@
-"""Splits: which images of a folder are held out for testing, by a hash of each one's name.
+"""Splits: which examples are held out for testing, of a folder by a hash of each image's name.
 
-An image's side of the split depends on its own name and the share only, so that adding, removing or copying files moves
-no other image. Neighbours: `listing` (the names), `encoded` (FileSource), `folders` (the
-sides made by hand).
+Of a folder an image's side of the split depends on its own name and the share only, so that adding, removing or copying
+files moves no other image. Of other sources examples are drawn by a seed. Neighbours: `listing` (the names), `encoded`
+(FileSource), `folders` (the sides made by hand).
 
     train, test = split_folder("photos/train", share=0.2)
+    train, test = split(source, share=0.2)                 # of any kind, the share of each class
     held_out(["cat/1.jpg", "cat/2.jpg"], 0.2)              # bool [2]
 """
 
@@ -17,10 +18,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_mixsize.regimes.hashing import fold, seed_key, shuffled
 from keras_mixsize.sources.damage import DamagePolicy, check_sides
 from keras_mixsize.sources.encoded import FileSource
 from keras_mixsize.sources.listing import read_listing
+from keras_mixsize.sources.source import Source
 
+_HELD_OUT = 9  # stream of randomness, apart from those of plans
 _BYTES = 8  # of the hash: 2^64 places, so that any share is met
 
 
@@ -37,11 +41,42 @@ def held_out(names: Sequence[str], share: float) -> np.ndarray:
     Raises:
         ValueError: a share out of range.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"validation must be a share between 0 and 1, got {share!r}")
+    _check_share("validation", share)
     plain = (os.fsencode(unicodedata.normalize("NFC", name)) for name in names)  # systems compose accents differently
     digests = (hashlib.sha256(name).digest()[:_BYTES] for name in plain)
     return np.array([int.from_bytes(digest, "big") < share * 2 ** (8 * _BYTES) for digest in digests], bool)
+
+
+def split(source: Source, share: float = 0.2, *, seed: int = 0) -> tuple[Source, Source]:
+    """Return the training and the held-out examples of any source, drawn by a seed.
+
+    Of each class the share is held out, rounded, and never all of it; without classes, of all examples. Examples that
+    are added or removed move others; for a folder that grows use `split_folder`.
+
+    Args:
+        source: all examples.
+        share: of the examples that is held out, between 0 and 1.
+        seed: of the draw; the same one gives the same examples.
+
+    Raises:
+        ValueError: a share out of range, or so small that nothing is held out.
+
+    Example:
+        >>> train, test = split(ArraySource(np.zeros([20, 8, 8, 1], np.uint8), np.arange(20) % 2), share=0.2)
+        >>> train.num_examples, test.labels.sum()
+        (16, 2)
+    """
+    _check_share("share", share)
+    count = source.num_examples
+    order = np.argsort(shuffled(np.arange(count), count, fold(seed_key(seed), _HELD_OUT)))
+    groups = source.labels if source.has_classes else np.zeros(count, np.int64)
+    out = np.zeros(count, bool)
+    for group in np.unique(groups):
+        members = order[groups[order] == group]
+        out[members[: min(round(share * len(members)), len(members) - 1)]] = True
+    if not out.any():
+        raise ValueError(f"share must hold out an example of some class, got {share:g} of {count}; take a larger one")
+    return source.take(np.flatnonzero(~out)), source.take(np.flatnonzero(out))
 
 
 def subset(source: FileSource, rows: np.ndarray) -> FileSource:
@@ -83,3 +118,8 @@ def split_folder(
     source = FileSource(found.files, found.labels, found.class_names, channels=channels, damage=damage)
     check_sides(found.sides, source.damage, found.files.__getitem__)
     return subset(source, ~out), subset(source, out)
+
+
+def _check_share(name: str, share: float) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"{name} must be a share between 0 and 1, got {share!r}")

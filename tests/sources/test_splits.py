@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pictures import write_image
 
+from keras_mixsize import sources
 from keras_mixsize.sources.encoded import FileSource
 from keras_mixsize.sources.splits import held_out, split_folder, subset
 
@@ -87,3 +88,49 @@ def test_a_subset_keeps_files_labels_classes_and_policy():
         assert (part.class_names, part.channels, part.damage) == (source.class_names, 1, source.damage)
     with pytest.raises(ValueError, match="at least one example"):
         subset(source, np.zeros(3, bool))
+
+
+# Of any source
+
+
+def labelled(labels, **options):
+    images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    return sources.ArraySource(images, labels, **options)
+
+
+def numbers_of(source):
+    return source.images[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.9])
+def test_the_share_of_each_class_is_held_out(share):
+    labels = np.repeat([0, 1, 2, 3], [100, 40, 7, 1])
+    train, test = sources.split(labelled(labels), share)
+    assert sorted(numbers_of(train) + numbers_of(test)) == list(range(148))
+    counts = np.bincount(test.labels, minlength=4)
+    assert counts.tolist() == [min(round(share * of_class), of_class - 1) for of_class in (100, 40, 7, 1)]
+    assert numbers_of(test) == sorted(numbers_of(test)) and set(train.labels) == {0, 1, 2, 3}
+    np.testing.assert_array_equal(labels[numbers_of(train)], train.labels)
+
+
+def test_the_seed_decides_what_is_held_out_and_every_example_may_be():
+    labels = np.arange(60) % 3
+    held = [numbers_of(sources.split(labelled(labels), seed=seed)[1]) for seed in range(60)]
+    assert held[0] == numbers_of(sources.split(labelled(labels))[1]) and len(set(map(tuple, held))) == 60
+    assert set(np.concatenate(held)) == set(range(60))
+
+
+def test_numbers_weights_and_files_are_split_too():
+    train, test = sources.split(labelled(np.linspace(0, 1, 20)).weighted(np.arange(20)))
+    assert test.num_examples == 4 and test.sample_weight.tolist() == numbers_of(test)
+    files = sources.BytesSource([b"a", b"b", b"c", b"d"], [0, 0, 1, 1])
+    train, test = sources.split(files, 0.5)
+    assert sorted(part.read(index).numpy() for part in (train, test) for index in (0, 1)) == [b"a", b"b", b"c", b"d"]
+
+
+@pytest.mark.parametrize(
+    "share, message", [(1, "^share must be .* between 0 and 1, got 1"), (0.01, "got 0.01 of 20; take a larger one")]
+)
+def test_shares_that_hold_out_all_or_nothing_are_refused(share, message):
+    with pytest.raises(ValueError, match=message):
+        sources.split(labelled(np.arange(20) % 2), share)
