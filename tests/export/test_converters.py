@@ -1,5 +1,8 @@
 """Converted models against the export they come from; each needs the package that runs it."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +58,20 @@ def test_onnx(path, inputs, expected, size, tmp_path):
     session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (logits,) = session.run(["logits"], {"images": inputs(size)})
     np.testing.assert_allclose(logits, expected[size], atol=1e-4)
+
+
+def test_a_signature_without_antialiasing_goes_through_the_plain_command(tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "exported"
+    kms.export_saved_model(tiny_network(channels=3), path, SIZES, preprocessing=Preprocessing(antialias=False))
+    file = tmp_path / "model.onnx"
+    command = [sys.executable, "-m", "tf2onnx.convert", "--saved-model", str(path / "1"), "--signature_def", "serve_8"]
+    subprocess.run([*command, "--opset", "17", "--output", str(file)], check=True, capture_output=True)
+    images = np.random.default_rng(0).random((3, 20, 24, 3)).astype("float32")
+    session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images})
+    np.testing.assert_allclose(logits, serving.load(path).predict(images, size=8).logits, atol=1e-4)
 
 
 def run_litert(file, images):
