@@ -11,7 +11,7 @@ from networks import compiled, tiny_network
 import keras_mixsize as kms
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def test_arrays(fashion):
     """40 other images, scaled, so that batches of 16 leave a rest."""
     return fashion.images[1000:1040] / np.float32(255), fashion.labels[1000:1040]
@@ -35,12 +35,18 @@ def without(one_bucket):
     return fitted(one_bucket, [])
 
 
+@pytest.fixture(scope="module")
+def validated(one_bucket, test_arrays):
+    """The callback, which validates every second epoch, and what `fitted` returns with it."""
+    validate = kms.callbacks.ValidateSizes(test_arrays, [8, 12], batch=16, every=2)
+    return validate, *fitted(one_bucket, [validate])
+
+
 def test_the_logs_have_what_evaluate_gives_at_each_size_and_training_is_bitwise_the_same(
-    one_bucket, test_arrays, without
+    validated, test_arrays, without
 ):
     _, expected, alone = without
-    validate = kms.callbacks.ValidateSizes(test_arrays, [8, 12], batch=16)
-    model, history, state = fitted(one_bucket, [validate])
+    validate, model, history, state = validated
     assert validate.trace_count == 1
     for size in (8, 12):
         loss, accuracy = model.evaluate(resized(test_arrays[0], size), test_arrays[1], verbose=0)
@@ -82,8 +88,8 @@ def test_callbacks_listed_after_it_watch_a_size(one_bucket, test_arrays, tmp_pat
         assert [float(row["val_loss_12"]) for row in csv.DictReader(stream)] == pytest.approx(history["val_loss_12"])
 
 
-def test_epochs_between_have_nan(one_bucket, test_arrays):
-    _, history, _ = fitted(one_bucket, [kms.callbacks.ValidateSizes(test_arrays, [12], every=2)])
+def test_epochs_between_have_nan(validated):
+    history = validated[2]
     for name in ("val_loss_12", "val_accuracy_12"):
         assert np.isnan(history[name]).tolist() == [True, False]
 
