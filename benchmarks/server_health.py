@@ -9,8 +9,6 @@ what it waits is the busy machine's share.
 
 import base64
 import concurrent.futures
-import json
-import pathlib
 import socket
 import subprocess
 import sys
@@ -21,13 +19,12 @@ from absl import app, flags
 from exported import EXPORTED, load_export
 from measuring import console, write_results
 from probing import Probe
-from server_client import Client, resident_mib, running_server
+from server_client import ROOT, Client, resident_mib, running_server
 from server_requests import GOOD, Request, files, pixels_in_json, pixels_raw, png, v1
 
 CLIENTS = flags.DEFINE_integer("clients", 50, "Connections at a time.", lower_bound=1)
 SECONDS = flags.DEFINE_float("seconds", 60.0, "Of sending.", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", "runs/server_health.json", "File for the figures.")
-MEGABYTE = 1_000_000
 LIMIT = 100  # ms
 
 
@@ -38,13 +35,11 @@ def noise(*shape: int) -> np.ndarray:
 
 def requests(channels: int) -> dict[str, Request]:
     """Return the kinds: files in base64, arrays as raw bytes and as numbers."""
-    found = {
-        f"file, {len(body.body):,} bytes": body for body in (files(png(noise(side, side, 3))) for side in (20, 1400))
-    }
-    lines = files(png(noise(1400, 1400, 3)))
-    text = base64.encodebytes(base64.b64decode(json.loads(lines.body)["instances"][0]["b64"])).decode()
-    found["file in lines"] = v1(instances=[{"b64": text}])
-    found["files of 30 MB"] = files(*[png(noise(1400, 1400, 3))] * 4)
+    photo = png(noise(1400, 1400, 3))
+    alone = [files(png(noise(20, 20, 3))), files(photo)]
+    found = {f"file, {len(request.body):,} bytes": request for request in alone}
+    found["file in lines"] = v1(instances=[{"b64": base64.encodebytes(photo).decode()}])
+    found["files of 30 MB"] = files(*[photo] * 4)
     for count in (1, 10, 100):
         found[f"array of {count / 10} MB, raw"] = pixels_raw(noise(count, 100, 1000 // channels, channels))
     found["array of 30 MB, raw"] = pixels_raw((noise(75, 100, 1000 // channels, channels) / 255).astype(np.float32))
@@ -91,7 +86,7 @@ def main(_):
     kinds = requests(load_export().manifest["input"]["channels"])
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "http.server", str(port), "--bind=127.0.0.1", f"--directory={pathlib.Path.home()}"]
+    command = [sys.executable, "-m", "http.server", str(port), "--bind=127.0.0.1", f"--directory={ROOT / 'docs'}"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as idle:
         try:
             with running_server(EXPORTED.value) as (url, server):
