@@ -1,7 +1,7 @@
 """Measures an export beside a plain Keras export of the same network, and its size cascade, alternating, in one run.
 
     make serve          # or any other export of a run; stop it again
-    python benchmarks/serving.py --run=runs/serve/b+ --exported=runs/serve/exported --output=docs/benchmarks/serving.json
+    python benchmarks/serving.py --run=runs/serve/b+ --output=docs/benchmarks/serving.json
 
 For each size and batch: the time of a call (median, quartiles and 99th percentile) and images per second of both, on
 images of exactly that size, and the ratio of their medians over ten parts of the run. Then the time to load and to
