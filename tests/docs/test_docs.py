@@ -69,9 +69,19 @@ def test_every_python_block_of_a_page_runs_by_itself(page):
     assert run_page(str(page)) == blocks_of(page)
 
 
+QUICK = (  # as the slow test, in seconds instead of minutes
+    "[:400]=>[:200]",
+    "--epochs=3=>--epochs=1 --model=resnet8 --regime=16x16:1 --sizes=16 --calibration_batches=2",
+    "--sizes=16,24,32 --calibration_batches=25=>--sizes=16 --calibration_batches=2",
+    "--sizes=16,32 --calibration_batches=25=>--sizes=16 --calibration_batches=2",
+    "size=32)=>size=16)",
+    "{32: 0.5, 16: 0.5}, base_size=32=>{16: 1.0}, base_size=16",
+    "sizes=[16, 32]=>sizes=[16]",
+)
+
+
 def test_the_five_minutes_run():
-    quick = "--epochs=3=>--epochs=1 --model=resnet8 --regime=32x32:0.5,16x32x2:0.5"  # as the slow test, in seconds
-    assert run_page(str(ROOT / "docs/start.md"), "--commands", f"--replace={quick}") >= 6
+    assert run_page(str(ROOT / "docs/start.md"), "--commands", *(f"--replace={pair}" for pair in QUICK)) >= 6
 
 
 @pytest.mark.slow
