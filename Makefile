@@ -46,12 +46,14 @@ benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/step_time.py
 
 docs: $(DOCS_INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 NOTEBOOKS=true $(BIN)/python -m mkdocs build --strict
+	for notebook in train calibrate finetune export; do \
+		$(BIN)/jupytext --quiet --to ipynb --output build/site/notebooks/$$notebook.ipynb docs/notebooks/$$notebook.py; done
 	@echo "the site is in build/site/index.html; browsers let it search when it is served:"
 	@echo "$(BIN)/python -m http.server --directory build/site"
 
 $(DOCS_INSTALLED): Makefile | $(INSTALLED)
-	$(BIN)/pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.7' 'mkdocstrings[python]>=1'
+	$(BIN)/pip install --quiet --disable-pip-version-check 'mkdocs-material>=9.7' 'mkdocstrings[python]>=1' 'mkdocs-jupyter==0.26.3'
 	touch $@
 
 # tensorflow-cpu takes the place of requirements.txt's tensorflow: the two wheels hold the same files.

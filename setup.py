@@ -47,7 +47,7 @@ if __name__ == "__main__":
                 "pytest-xdist>=3.8",
                 "ruff>=0.15",
             ],
-            "docs": ["mkdocs-material>=9.7", "mkdocstrings[python]>=1"],
+            "docs": ["mkdocs-jupyter==0.26.3", "mkdocs-material>=9.7", "mkdocstrings[python]>=1"],
             "report": ["jinja2>=3.1"],
             "search": ["optuna>=5"],
             "serving": ["kserve>=0.21"],
