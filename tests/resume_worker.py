@@ -40,7 +40,7 @@ def run_worker(directory, kill=None, **options):
     options |= {"directory": str(directory / "run"), "log": str(directory / "log.jsonl"), "kill": kill}
     command = [sys.executable, "-W", "ignore", __file__, json.dumps(options)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=3000)
-    if done.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGTERM):
+    if done.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGTERM, os.EX_IOERR):
         raise RuntimeError(done.stderr[-3000:])
     return done.returncode, json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else None
 

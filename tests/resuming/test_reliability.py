@@ -201,3 +201,14 @@ def test_a_full_disk_stops_no_training(tmp_path, killed, whole, room, lost):
         equal = finish(tmp_path, whole, keep=9)
     note(f"disk of {kilobytes} kB full, room for {room} checkpoints, and SIGKILL", again, equal)
     assert again <= lost
+
+
+def test_sigterm_on_a_full_disk_says_so_by_its_status_and_leaves_the_last_checkpoint(tmp_path, killed, whole):
+    kilobytes = int(1.6 * size_of(checkpoints.paths(killed / "run")[-1]))
+    with small_disk(tmp_path / "disk", kilobytes) as disk:
+        (tmp_path / "run").symlink_to(disk)
+        assert run_worker(tmp_path, {"where": "sigterm", "at": 20}, epochs=EPOCHS)[0] == os.EX_IOERR
+        again = 20 - newest_step(tmp_path)
+        equal = finish(tmp_path, whole)
+    note(f"disk of {kilobytes} kB full, and SIGTERM, answered by status 74", again, equal)
+    assert 0 < again < 20
