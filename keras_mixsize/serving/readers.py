@@ -38,20 +38,24 @@ class Readers:
 
     def __init__(self):
         self._threads = ThreadPoolExecutor(_COUNT, "read")
+        self._readers: list[_Reader] = []
         self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Start the processes, so that the first large request does not wait for it."""
-        for reader in [_Reader() for _ in range(_COUNT)]:
+        self._readers = [_Reader() for _ in range(_COUNT)]
+        for reader in self._readers:
             reader.wait()
             self._idle.put(reader)
 
     def stop(self) -> None:
-        """End the processes."""
-        self._threads.shutdown(cancel_futures=True)
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().stop()
+        """End the processes, whatever they do."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for reader in self._readers:
+            reader.kill()
+        self._threads.shutdown()  # at once, because who waits for a process sees its end
+        for reader in self._readers:
+            reader.close()
 
     async def read(self, chunks: list[bytes], *form: str | None) -> Asked:
         """Return what a body asks for.
@@ -70,8 +74,7 @@ class Readers:
         try:
             return reader.read(chunks, form)
         except (EOFError, OSError):
-            reader.stop()
-            reader = _Reader()
+            reader.restart()
             text = "the process that reads large requests ended, as for lack of memory; send fewer images at a time"
             raise Refused(text, 503) from None
         finally:
@@ -82,6 +85,9 @@ class _Reader:
     """A process that reads; it ends with this one, however this one ends, as its connection does."""
 
     def __init__(self):
+        self._start()
+
+    def _start(self) -> None:
         self._file, self._has_started = _memory(), False
         ours, theirs = socket.socketpair()
         with theirs:
@@ -107,10 +113,18 @@ class _Reader:
         dtype, shape = layout
         return found.with_values({"images": np.frombuffer(self._file.read(), dtype).reshape(shape)})
 
-    def stop(self) -> None:
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
         self._connection.close()
         self._file.close()
-        self._process.wait()
+
+    def restart(self) -> None:
+        self.close()
+        self._start()
 
 
 def _memory() -> io.FileIO:

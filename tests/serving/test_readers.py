@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -86,3 +87,16 @@ def test_readers_go_on_when_the_server_is_told_to_end(processes):
     for number in (signal.SIGTERM, signal.SIGINT):
         send_to_all(processes, number)
     assert read(processes, "v1", body).images.shape == (2, 3, 4, 1)
+
+
+def test_a_reader_that_hangs_keeps_nobody_from_ending():
+    processes = readers.Readers()
+    processes.start()
+    send_to_all(processes, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read, processes, "v1", b"{}")
+        with pytest.raises(TimeoutError):
+            reading.result(0.5)
+        processes.stop()
+        with pytest.raises(Refused, match="ended"):
+            reading.result(30)
