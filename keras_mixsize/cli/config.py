@@ -29,7 +29,7 @@ FILE = "run.json"
 FORMAT, VERSION = "settings of a keras_mixsize run", 1
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")
-SAMPLING = ("shuffled", "independent")
+SAMPLING = ("shuffled", "independent", "balanced")
 DAMAGE = ("raise", "skip")
 
 
@@ -49,7 +49,7 @@ class RunConfig:
         sizes: test sizes in pixels; the regime's and the base's unless given.
         calibration_batches: at each test size.
         limit: training examples, at most; None for all.
-        sampling: of the plan.
+        sampling: as `MixSizeDataset.from_source` takes it; `balanced` draws every class as often as every other.
         precision: Keras's dtype policy.
         strategy: `none`, `mirrored` (all GPUs of this machine), `multi_worker` (TF_CONFIG says which machines) or
             `tpu`.

@@ -22,6 +22,7 @@ MODES = ("baseline", "b+", "d+", "bd+")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 STRATEGIES = ("none", "mirrored", "multi_worker", "tpu")
 SCALING = ("none", "linear", "sqrt")
+SAMPLING = ("shuffled", "independent", "balanced")
 
 FLAGS = flags.FlagValues()
 _OWN: dict[str, Any] = {"flag_values": FLAGS}
@@ -51,7 +52,7 @@ flags.DEFINE_float("ema", None, "Momentum of averaged weights that the run ends 
 flags.DEFINE_enum("scaling", None, SCALING, "How the learning rate follows the mean batch.", **_OWN)
 flags.DEFINE_float("l2", None, "L2 weight decay.", lower_bound=0.0, **_OWN)
 flags.DEFINE_float("smoothing", None, "Momentum of gradient smoothing; negative for none.", **_OWN)
-flags.DEFINE_enum("sampling", "shuffled", ["shuffled", "independent"], "Order of the buckets.", **_OWN)
+flags.DEFINE_enum("sampling", "shuffled", SAMPLING, "Order of the steps; or every class as often.", **_OWN)
 flags.DEFINE_enum("precision", "float32", PRECISIONS, "Keras's dtype policy.", **_OWN)
 flags.DEFINE_enum("strategy", "none", STRATEGIES, "Several devices: see tf.distribute.", **_OWN)
 flags.DEFINE_integer("calibration_batches", 200, "At each test size.", lower_bound=1, **_OWN)

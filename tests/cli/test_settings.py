@@ -40,6 +40,7 @@ def test_each_flag_changes_one_setting():
         ("--name=mine", "name", "mine"),
         ("--calibration_batches=7", "calibration_batches", 7),
         ("--sampling=independent", "sampling", "independent"),
+        ("--sampling=balanced", "sampling", "balanced"),
         ("--precision=mixed_bfloat16", "precision", "mixed_bfloat16"),
         ("--strategy=mirrored", "strategy", "mirrored"),
         ("--resume", "resume", True),
