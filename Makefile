@@ -1,6 +1,7 @@
 # make demo: the main job on the embedded data.  make test: the tests.  Both set up .venv by themselves, once.
 # make serve: a server of a small network with a web page; PORT=8081 for another port, SERVED=FOLDER for another export,
 # GRPC_PORT=8001 for gRPC as well.
+# make gpu: all that only a GPU can tell, into docs/benchmarks/gpu*.json; GPU_PYTHON=python of an environment whose TensorFlow sees it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,10 +10,12 @@ DOCS_INSTALLED := $(VENV)/docs-installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 SERVING_VENV := .venv-serving
 SERVING_INSTALLED := $(SERVING_VENV)/installed
+GPU_PYTHON ?= python3
+GPU_RESULTS ?= docs/benchmarks
 PORT ?= 8080
 SERVED ?= runs/serve/exported
 
-.PHONY: demo serve test test-slow test-reliability lint benchmark docs clean
+.PHONY: demo serve test test-slow test-reliability lint benchmark gpu docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/python experiments/demo.py
@@ -44,6 +47,15 @@ lint: $(INSTALLED)
 
 benchmark: $(INSTALLED)
 	$(BIN)/python benchmarks/step_time.py
+
+# In order of worth, each saves as it goes, and one that fails does not keep the others from being run
+gpu:
+	-$(GPU_PYTHON) benchmarks/gpu.py --output=$(GPU_RESULTS)/gpu.json $(GPU_OPTIONS)
+	-$(GPU_PYTHON) benchmarks/first_steps.py --model=resnet44 --regime=cifar/d+ --output=$(GPU_RESULTS)/gpu_first_steps.json
+	-$(GPU_PYTHON) benchmarks/steps_per_call.py --model=resnet44 --size=32 --steps=25 --output=$(GPU_RESULTS)/gpu_steps_per_call.json
+	-$(GPU_PYTHON) benchmarks/batch_norm.py --cases=efficientnet_b0/mixed_bfloat16/224/64,wrn28_10/mixed_bfloat16/32/64 \
+		--steps=20 --output=$(GPU_RESULTS)/gpu_batch_norm.json
+	$(GPU_PYTHON) -m pytest -m "" tests/training/test_gpu.py tests/training/test_batch_norm.py
 
 docs: $(DOCS_INSTALLED)
 	NO_MKDOCS_2_WARNING=1 NOTEBOOKS=true $(BIN)/python -m mkdocs build --strict

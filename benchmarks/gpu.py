@@ -37,7 +37,7 @@ BASE_BATCH = flags.DEFINE_integer("base_batch", None, "Another base batch than t
 ON_CPU = flags.DEFINE_boolean("on_cpu", False, "Measure the CPU, where there is no GPU.")
 ONE = flags.DEFINE_boolean("one", False, "Measure the one case in this process.")
 OUTPUT = flags.DEFINE_string("output", "runs/benchmark_gpu.json", "File for the figures.")
-STOCK, BARE = "stock", "without smoothing and decay"
+STOCK, BARE, FUSED = "stock", "without smoothing and decay", "the same with fused batch norm"
 
 
 class First(NamedTuple):
@@ -94,12 +94,15 @@ def mixed_model(recipe, classes: int, sizes: list[int], jit_compile: bool, **opt
 
 
 def contenders_of(recipe, base: kms.Bucket, buckets: list[kms.Bucket], jit: bool) -> dict[str | kms.Bucket, Step]:
-    """Return the steps of stock Keras, of ours without smoothing and decay, and of ours in every bucket."""
+    """Return the steps of stock Keras, of ours without smoothing and decay (and fused), and of ours in every bucket."""
     classes = 1000 if recipe.dataset == "imagenet2012" else 10
     stock = compiled(recipe_network(recipe, classes), rate=0.01, momentum=recipe.momentum, jit_compile=jit)
     mixed = mixed_model(recipe, classes, sorted({bucket.size for bucket in buckets}), jit)
     bare = mixed_model(recipe, classes, [base.size], jit, smoothing=None, l2=0.0)
     steps = {STOCK: Step(stock, base, classes), BARE: Step(bare, base, classes)}
+    if not jit:  # XLA fuses by itself
+        fused = mixed_model(recipe, classes, [base.size], jit, smoothing=None, l2=0.0, fused_batch_norm=True)
+        steps[FUSED] = Step(fused, base, classes)
     return steps | {bucket: Step(mixed, bucket, classes) for bucket in buckets}
 
 
@@ -122,6 +125,7 @@ def measure(network: str, precision: str, compiler: str) -> dict:
         "stock_first_step_seconds": round(firsts[STOCK].seconds, 1),
         "stock_mib": round(firsts[STOCK].taken / 2**20),
         "ratio_without_smoothing_and_decay": ratios(times[BARE], times[STOCK]),
+        "ratio_of_fused_batch_norm": ratios(times[FUSED], times[BARE]) if FUSED in times else None,
         "traces": mixed.trace_count,
         "finite": finite(mixed),
         "buckets": [figures_of(bucket, base_of(base, buckets), firsts[bucket], times) for bucket in buckets],
@@ -156,6 +160,8 @@ def show(result: dict) -> None:
     title = f"{result['case']}: stock step {result['stock_ms'][1]:,.1f} ms, {result['stock_mib']:,} MiB"
     measuring.show_table(title, header, rows)
     console.print(f"{BARE}: {result['ratio_without_smoothing_and_decay'][1]:.3f} of stock")
+    if result["ratio_of_fused_batch_norm"] is not None:
+        console.print(f"{FUSED}: {result['ratio_of_fused_batch_norm'][1]:.3f} of that")
 
 
 def device() -> str | None:
