@@ -44,6 +44,8 @@ ELSEWHERE = {  # synopses that need several processes, another engine or minutes
     "serving/v2.py": "tests/serving/test_v2.py",
     "serving/versions.py": "tests/serving/test_versions.py",
     "sources/array_records.py": "tests/sources/test_array_records.py",
+    "training/several_steps.py": "tests/training/test_several_steps.py",
+    "xla_cache.py": "tests/test_xla_cache.py",
 }
 OTHERWISE = {"training/size_metrics.py": {"loss": 0.5}}  # where a name stands for another thing than elsewhere
 SHELL = re.compile(r"(mixsize|python|make|curl) ")
