@@ -85,7 +85,8 @@ def save_preset(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(keras.saving.serialize_keras_object(network)) + "\n")
     network.save_weights(folder / WEIGHTS)
-    np.savez(folder / STATISTICS, **{str(size): values for size, values in (statistics or {}).items()})
+    arrays: dict[str, Any] = {str(size): values for size, values in (statistics or {}).items()}
+    np.savez(folder / STATISTICS, **arrays)
     metadata = {
         **(about or {}),
         "keras_version": keras.__version__,
