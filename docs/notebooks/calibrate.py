@@ -14,6 +14,9 @@ if importlib.util.find_spec("keras_mixsize") is None:  # as in Colab
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"git+{REPOSITORY}"], check=True)
 
 # %% tags=["quiet"]
+import pathlib
+import tempfile
+
 import keras
 import matplotlib.pyplot as plt
 
@@ -70,9 +73,10 @@ plt.show()
 # %%
 chosen = mixed.choose(within=0.01)
 print(f"{chosen.size} px: {chosen.best}, {chosen.multiply_adds / 1e6:.1f} M multiply-adds")
-mixed.plot_choice("choice.png", within=0.01)
+picture = pathlib.Path(tempfile.mkdtemp()) / "choice.png"
+mixed.plot_choice(picture, within=0.01)
 figure, axes = plt.subplots(figsize=(7, 4.5))
-axes.imshow(plt.imread("choice.png"))
+axes.imshow(plt.imread(picture))
 axes.axis("off")
 plt.show()
 
