@@ -2,7 +2,8 @@
 
 A pure function of regimes. Neighbours: `folders` and `search`, which compare ways to train at equal cost.
 
-    equal_epochs(mixed, Regime.fixed(16, 64), num_examples=4000, epochs=60)        # passes of about the same pixels
+    mixed, baseline = Regime.preset("tiny/b+"), Regime.preset("tiny/baseline")
+    equal_epochs(mixed, baseline, num_examples=4000, epochs=60)                    # 104: passes of about the same pixels
 """
 
 from __future__ import annotations
