@@ -3,7 +3,7 @@
 A pure function of regimes. Neighbours: `folders` and `search`, which compare ways to train at equal cost.
 
     mixed, baseline = Regime.preset("tiny/b+"), Regime.preset("tiny/baseline")
-    equal_epochs(mixed, baseline, num_examples=4000, epochs=60)                    # 104: passes of about the same pixels
+    equal_epochs(mixed, baseline, num_examples=4000, epochs=60)           # 104: passes of about the same pixels
 """
 
 from __future__ import annotations
