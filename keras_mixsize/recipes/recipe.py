@@ -102,7 +102,7 @@ class Recipe:
 
     def finished(self, regime: Regime) -> Mixture:
         """Return a regime with the recipe's last steps at its base."""
-        return Schedule.finish(regime, self.finish) if self.finish and len(regime.buckets) > 1 else regime
+        return finished(regime, self.finish)
 
     def lasting(self, epochs: int) -> Recipe:
         """Return the recipe with another number of epochs and its schedule stretched to them."""
@@ -162,3 +162,8 @@ class Recipe:
             "test images": window,
         }
         return "\n".join([self.name, *(f"  {key:<18} {value}" for key, value in lines.items())])
+
+
+def finished(regime: Regime, share: float) -> Mixture:
+    """Return a regime whose last steps, a share of all, are at its base; one size, or a share of 0, stays as it is."""
+    return Schedule.finish(regime, share) if share and len(regime.buckets) > 1 else regime

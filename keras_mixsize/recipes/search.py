@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from keras_mixsize.arguments import check_choice
 from keras_mixsize.recipes.folders import RATIOS, regime_around
+from keras_mixsize.recipes.recipe import finished
 from keras_mixsize.regimes.mixture import Mixture
 from keras_mixsize.regimes.presets import MODES
-from keras_mixsize.regimes.schedule import Schedule
 
 if TYPE_CHECKING:
     from keras_mixsize.evaluation.report import SizeReport
@@ -123,4 +123,4 @@ class Candidate:
             stride: of the network.
         """
         regime = regime_around(self.mode, base_size, base_batch, stride, SPREADS[self.spread])
-        return Schedule.finish(regime, self.finish) if self.finish and self.mode != "baseline" else regime
+        return finished(regime, self.finish)
